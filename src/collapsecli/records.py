@@ -1,0 +1,246 @@
+"""The vocabulary: who has read these nouns can read the program. Data only; nothing here computes a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+# --------------------------------------------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How completions are drawn. Every parameter is explicit: a model's own defaults never apply.
+
+    `top_k` 0 and `min_p` 0 mean off. `samples` is 1 at temperature 0, where every draw would be the same.
+    """
+
+    samples: int = 64
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_tokens: int = 128
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """The completion itself."""
+
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerAnswer:
+    """A whole number from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    kind: Literal["integer"] = "integer"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceAnswer:
+    """One of a list of answers, compared without regard to case."""
+
+    choices: tuple[str, ...]
+    kind: Literal["choice"] = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class RegexAnswer:
+    """What a pattern finds: its first group if it has one, else the whole match."""
+
+    pattern: str
+    kind: Literal["regex"] = "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """The value at a dotted path (`a.b.0`) of the JSON document in the completion."""
+
+    path: str
+    kind: Literal["json"] = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class WordsAnswer:
+    """The first `count` words."""
+
+    count: int
+    kind: Literal["words"] = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsAnswer:
+    """The name of the first pattern that is found in the completion, else `other`."""
+
+    labels: tuple[tuple[str, str], ...]
+    kind: Literal["labels"] = "labels"
+
+
+AnswerSpec = TextAnswer | IntegerAnswer | ChoiceAnswer | RegexAnswer | JsonAnswer | WordsAnswer | LabelsAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What the author of the suite expects of a prompt: the verdict is read against it to give the flag.
+
+    `weights` is the declared distribution (answer, probability), summing to 1; `uniform` has it filled in too.
+    """
+
+    kind: Literal["diverse", "concentrated", "none", "min_modes", "uniform", "weights"] = "diverse"
+    min_modes: int | None = None
+    weights: tuple[tuple[str, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The thresholds of the verdict: mode mass for `collapsed` and for `diverse`, and the error rate of a label."""
+
+    collapsed: float = 0.5
+    diverse: float = 0.1
+    alpha: float = 0.05
+
+
+Equivalence = Literal["exact", "lexical"]
+Reasoning = Literal["strip", "keep", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One prompt under one condition: one distribution; the unit of everything. Exactly one of `text`, `messages` is set.
+
+    `text` and `messages` are rendered (no template left); `injected` is appended to `text` and is not sampled.
+    """
+
+    cell_id: str
+    suite: str
+    prompt_id: str
+    variant: str
+    injection: str
+    temperature: float
+    model: str
+    adapter: str
+    text: str | None
+    messages: tuple[Message, ...]
+    injected: str
+    sampling: Sampling
+    answer: AnswerSpec = field(default_factory=TextAnswer)
+    expect: Expect = field(default_factory=Expect)
+    equivalence: Equivalence = "lexical"
+    reasoning: Reasoning = "strip"
+    tags: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------ what comes back
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled text: a row of `samples.parquet`.
+
+    `token_logprobs` (nats, one per token, end and stop tokens included) are those of the distribution sampled from
+    when `logprob_kind` is `sampling`, of the untouched model when it is `model`, and absent when it is None.
+    A failed request is a row with an `error_kind` and no tokens: a failure is not an answer.
+    """
+
+    cell_id: str
+    sample_index: int
+    seed: int
+    prompt: str
+    text: str
+    token_ids: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    logprob: float | None
+    n_prompt_tokens: int
+    finish_reason: FinishReason
+    error_kind: str | None = None
+    error: str | None = None
+    attempt: int = 1
+    logprob_kind: Literal["sampling", "model"] | None = None
+    reasoning: str | None = None
+    created_at: float = 0.0
+
+
+# ---------------------------------------------------------------------------------------------- what is concluded
+
+VerdictLabel = Literal["collapsed", "narrow", "diverse", "not_collapsed", "not_diverse", "undecided", "invalid"]
+Flag = Literal["flagged", "expected", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its interval; None where it is undefined (never zero for "no data")."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+UNDEFINED = Estimate()
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A class of equivalent answers of one cell. Rank 1 is the heaviest.
+
+    `probability` is the summed probability of its distinct sampled token sequences: a certain lower bound of the
+    mode's mass; None where log-probabilities are not those of the answers' distribution.
+    """
+
+    rank: int
+    text: str
+    count: int
+    share: Estimate
+    probability: float | None
+    sample_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrawsCheck:
+    """Draws that repeat an earlier one of their cell, against the number that their probabilities predict."""
+
+    draws: int = 0
+    repeats: int = 0
+    expected: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What one cell's draws prove: a row of `cells.parquet` and its modes.
+
+    `n` counts all completions, failures included; the mode's mass is that of the readable answers. `unread` is
+    what the unreadable texts say most often. `absent` says why the exact block (`seen_mass`, probabilities) is not there.
+    """
+
+    cell: Cell
+    n: int
+    n_valid: int
+    n_truncated: int
+    n_failed: int
+    valid_rate: Estimate
+    mode_mass: Estimate
+    collision: Estimate
+    effective_modes: Estimate
+    distinct_10: Estimate
+    seen_mass: float | None
+    mode_probability: float | None
+    absent: str
+    modes: tuple[Mode, ...]
+    unread: str
+    unread_count: int
+    verdict: VerdictLabel | None
+    flag: Flag | None
+    draws: DrawsCheck
