@@ -118,7 +118,7 @@ Reasoning = Literal["strip", "keep", "off"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One prompt under one condition: one distribution; the unit of everything. Exactly one of `text`, `messages` is set.
+    """One prompt under one condition: one distribution. Exactly one of `text`, `messages` is set.
 
     `text` and `messages` are rendered (no template left); `injected` is appended to `text` and is not sampled.
     """
@@ -222,7 +222,7 @@ class CellResult:
     """What one cell's draws prove: a row of `cells.parquet` and its modes.
 
     `n` counts all completions, failures included; the mode's mass is that of the readable answers. `unread` is
-    what the unreadable texts say most often. `absent` says why the exact block (`seen_mass`, probabilities) is not there.
+    what the unreadable texts say most often. `absent` says why `seen_mass` and the probabilities are not there.
     """
 
     cell: Cell
