@@ -197,7 +197,8 @@ class Mode:
     """A class of equivalent answers of one cell. Rank 1 is the heaviest.
 
     `probability` is the summed probability of its distinct sampled token sequences: a certain lower bound of the
-    mode's mass; None where log-probabilities are not those of the answers' distribution.
+    mode's mass; None where log-probabilities are not those of the answers' distribution. `exemplar` is the text of the
+    completion `sample_index`, in which `text` was read.
     """
 
     rank: int
@@ -206,6 +207,7 @@ class Mode:
     share: Estimate
     probability: float | None
     sample_index: int
+    exemplar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +246,30 @@ class CellResult:
     verdict: VerdictLabel | None
     flag: Flag | None
     draws: DrawsCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """All that a report of a run says. `planned` and `saved` count completions; `surplus_p_value` is the draws check's.
+
+    `surplus_p_value` is None where no log-probabilities of the sampled distribution were kept.
+    """
+
+    run_id: str
+    path: str
+    suites: tuple[str, ...]
+    models: tuple[str, ...]
+    engine: str
+    seed: int
+    alpha: float
+    planned: int
+    saved: int
+    results: tuple[CellResult, ...]
+    draws: DrawsCheck
+    surplus_p_value: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned completion is there."""
+        return self.saved == self.planned

@@ -1,0 +1,63 @@
+"""`collapse check`: is the suite sound, and what would it cost; samples nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from collapsecli.cli.options import Only, Samples, Suites, Tags
+
+if TYPE_CHECKING:
+    from collapsecli.records import Cell
+    from collapsecli.suite import PlanTotals
+
+
+def check(suites: Suites, samples: Samples = None, only: Only = None, tag: Tags = None) -> None:
+    """Validate suites and show the plan: cells, completions, the most tokens and disk they can take."""
+    from collapsecli.suite import load_all, plan
+
+    planned = plan(*load_all(suites), model="", samples=samples, only=only or (), tags=tag or ())
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(_table(planned.cells))
+    console.print(Text(f"\n{_totals(planned.totals)}"))
+
+
+def _table(cells: tuple[Cell, ...]) -> Table:
+    from collapsecli.sanitize import one_line
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    for heading in ("samples", "tokens each"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("answer", no_wrap=True)
+    table.add_column("expect", no_wrap=True)
+    for cell in cells:
+        sampling = cell.sampling
+        table.add_row(
+            Text(one_line(cell.cell_id)),
+            f"{sampling.samples:,}",
+            f"≤{sampling.max_tokens:,}",
+            cell.answer.kind,
+            cell.expect.kind,
+        )
+    return table
+
+
+def _totals(totals: PlanTotals) -> str:
+    return (
+        f"{totals.cells:,} cells · {totals.completions:,} completions · at most {totals.tokens:,} sampled tokens"
+        f" · at most {_size(totals.bytes)} on disk"
+    )
+
+
+def _size(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,69 @@
+"""Options that several commands share, declared once so that they read and behave the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class EngineChoice(StrEnum):
+    """Engines by name."""
+
+    vllm = "vllm"
+    scripted = "scripted"
+
+
+class GateChoice(StrEnum):
+    """Gates by name."""
+
+    collapsed = "collapsed"
+    unexpected = "unexpected"
+    invalid = "invalid"
+
+
+Suites = Annotated[list[Path], typer.Argument(metavar="SUITE…", help="Suite files (YAML).", show_default=False)]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run: its path, the beginning of its id, or `latest`.", show_default=False),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        help="Hub id[@revision], local path or bundled name (demo-base, demo-tuned); overrides the suite. "
+        "With --engine scripted: a script file.",
+        show_default=False,
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option("-n", "--samples", min=1, help="Completions per cell; overrides the suite.", show_default=False),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="GLOB", help="Only prompts or cells whose id matches; repeatable.", show_default=False
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="Only prompts with this tag; repeatable.", show_default=False),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", metavar="DIR", help="The folder that holds runs [default: runs, or COLLAPSE_RUNS].",
+                 show_default=False),
+]  # fmt: skip
+FailOn = Annotated[
+    list[GateChoice] | None,
+    typer.Option(
+        "--fail-on",
+        help="Exit 3 when a flagged cell collapsed, any cell is flagged (unexpected), or one is invalid; repeatable.",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print the run's path and nothing else.")]

@@ -1,0 +1,66 @@
+"""From suites on the command line to the plan of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collapsecli.errors import UsageError
+from collapsecli.pipeline import RunPlan
+from collapsecli.runs import SuiteSource, git_revision
+from collapsecli.suite import load_all, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collapsecli.engines import EngineName
+    from collapsecli.suite import Suite
+
+_SCRIPT_BY_DEFAULT = "demo-base"  # the scripted engine then draws from its measured truth table
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The plan of a run, and where its engine finds the model (or the script)."""
+
+    plan: RunPlan
+    location: str
+
+
+def plan_run(
+    paths: Sequence[Path],
+    engine: EngineName,
+    model: str | None,
+    *,
+    samples: int | None,
+    seed: int | None,
+    only: Sequence[str],
+    tags: Sequence[str],
+) -> Asked:
+    """Load the suites and plan their cells.
+
+    Raises SuiteError with every fault of all of them, UsageError when nothing is selected or no model is named.
+    """
+    suites = load_all(paths)
+    location = model or _SCRIPT_BY_DEFAULT if engine == "scripted" else _one_model(suites, model)
+    name = f"scripted:{Path(location).name}" if engine == "scripted" else location
+    planned = plan(*suites, model=name, samples=samples, only=only, tags=tags)
+    revision = git_revision(suites[0].source.path.resolve().parent)
+    return Asked(RunPlan(tuple(map(_source, suites)), planned.cells, seed, revision), location)
+
+
+def _source(suite: Suite) -> SuiteSource:
+    files = {str(file.path): file.sha256 for file in suite.files}
+    return SuiteSource(suite.name, str(suite.source.path), suite.source.sha256, suite.text, files, suite.rules)
+
+
+def _one_model(suites: Sequence[Suite], model: str | None) -> str:
+    if model:
+        return model
+    named = sorted({suite.model for suite in suites if suite.model})
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise UsageError(f"the suites name several models: {', '.join(named)}", hint="choose one with -m")
+    raise UsageError("no model: the suite names none", hint="name one with -m, or write `model:` into the suite")

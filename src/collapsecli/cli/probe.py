@@ -1,0 +1,143 @@
+"""`collapse probe`: plan, sample, judge, report."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import traceback
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+
+from collapsecli.cli.interrupts import Interrupts
+from collapsecli.cli.options import EngineChoice, FailOn, Model, Only, Out, Quiet, Samples, Suites, Tags
+from collapsecli.errors import CollapseError, EngineStartError, IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collapsecli.engines import EngineOptions
+    from collapsecli.pipeline import RunPlan
+    from collapsecli.runs import RunFolder
+
+# What a disk says when it is not the program's fault: the run can go on once it is mended.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+def probe(
+    context: typer.Context,
+    suites: Suites,
+    model: Model = None,
+    engine: Annotated[EngineChoice, typer.Option("--engine", help="What draws the completions.")] = EngineChoice.vllm,
+    samples: Samples = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=2**62 - 1,
+            help="Seed of the run [default: a random one, recorded].",
+            show_default=False,
+        ),
+    ] = None,
+    engine_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-e",
+            "--engine-arg",
+            metavar="KEY=VALUE",
+            help="An argument of vLLM's engine, its value as YAML; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    only: Only = None,
+    tag: Tags = None,
+    out: Out = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", help="Name of the run; the same name again resumes it.", show_default=False),
+    ] = None,
+    fail_on: FailOn = None,
+    quiet: Quiet = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")
+    ] = False,
+) -> None:
+    """Sample every prompt of a suite and say which collapsed, onto what, and how sure that is."""
+    from collapsecli.cli.plans import plan_run
+    from collapsecli.cli.reporting import report_run
+    from collapsecli.engines import EngineOptions, require_engine
+    from collapsecli.runs import RunFolder, new_run_id, runs_root
+
+    require_engine(engine.value)
+    asked = plan_run(suites, engine.value, model, samples=samples, seed=seed, only=only or (), tags=tag or ())
+    options = EngineOptions(asked.location, _engine_arguments(engine_arg or ()), trust_remote_code)
+    run = RunFolder.named(runs_root(out), run_id or new_run_id())
+    resume = _resume_command(context.obj or (), run)
+    complete = _sample(run, asked.plan, engine, options, resume, quiet=quiet)
+    if not complete:
+        raise IncompleteError(f"{run.path}: some completions are still missing, what came back is saved", hint=resume)
+    raise typer.Exit(report_run(run, fail_on or (), quiet=quiet))
+
+
+def _sample(
+    run: RunFolder, plan: RunPlan, engine: EngineChoice, options: EngineOptions, resume: str, *, quiet: bool
+) -> bool:
+    """Sample under guard: signals save first, libraries write to the log. True when the run is complete."""
+    from collapsecli.cli.progress import ProgressDisplay
+    from collapsecli.cli.streams import libraries_log_to
+    from collapsecli.engines import Engine, start_engine
+    from collapsecli.pipeline import sample_run
+
+    run.path.mkdir(parents=True, exist_ok=True)
+    with Interrupts() as interrupts, libraries_log_to(run.log_path) as streams:
+        with ProgressDisplay(streams.people, interrupts, quiet=quiet) as display:
+
+            def start() -> Engine:
+                display.starting(engine.value, options.model, str(run.log_path))
+                return start_engine(engine.value, options)
+
+            try:
+                complete = sample_run(run, plan, start, display)
+            except CollapseError as error:
+                raise _with_way_on(error, run, resume) from error
+            except OSError as error:
+                traceback.print_exc()
+                if error.errno not in _DISK_ERRORS:
+                    raise
+                raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=resume) from error
+            except Exception:
+                traceback.print_exc()
+                raise
+        if interrupts.received is not None and not complete:
+            print(f"stopped; what came back is saved. To go on: {resume}", file=streams.people)
+        interrupts.raise_if_received()
+    return complete
+
+
+def _with_way_on(error: CollapseError, run: RunFolder, resume: str) -> CollapseError:
+    if isinstance(error, EngineStartError):
+        error.hint = f"{error.hint}; its own words are in {run.log_path}"
+    elif isinstance(error, IncompleteError) and not error.hint:
+        error.hint = resume
+    return error
+
+
+def _resume_command(argv: Sequence[str], run: RunFolder) -> str:
+    named = any(word == "--run-id" or word.startswith("--run-id=") for word in argv)
+    words = ["collapse", *argv, *([] if named else ["--run-id", run.path.name])]
+    return " ".join(map(shlex.quote, words))
+
+
+def _engine_arguments(pairs: Sequence[str]) -> dict[str, object]:
+    arguments: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-e {pair!r} is no KEY=VALUE", hint="for example `-e max_model_len=4096`")
+        try:
+            arguments[name.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"-e {name}: {value!r} is no YAML value") from error
+    return arguments

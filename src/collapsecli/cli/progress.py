@@ -1,0 +1,88 @@
+"""What is seen on stderr while a run is sampled. Never more than two refreshes a second; plain lines off a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, TextIO
+
+    from collapsecli.cli.interrupts import Interrupts
+    from collapsecli.engines import Engine
+    from collapsecli.records import Completion
+
+_REFRESHES_PER_SECOND = 2
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class ProgressDisplay:
+    """A Watch (see the pipeline) that shows how far sampling is, and passes a signal on to the engine."""
+
+    def __init__(self, people: TextIO, interrupts: Interrupts, *, quiet: bool) -> None:
+        self._interrupts = interrupts
+        self._quiet = quiet
+        console = Console(file=people)
+        self._live = console.is_terminal and not quiet
+        self._people = people
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,
+            disable=not self._live,
+        )
+        self._began = self._last_line = time.monotonic()
+        self._tokens = 0
+        self._done = self._planned = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    @property
+    def stopped(self) -> bool:
+        return self._interrupts.received is not None
+
+    def starting(self, engine: str, model: str, log: str) -> None:
+        """The engine is being started, which takes from seconds to minutes."""
+        self._say(f"starting {engine} on {model} (its own words go to {log})")
+        self._task = self._bar.add_task(f"starting {engine}", total=None, note="")
+
+    def sampling(self, engine: Engine, done: int, planned: int) -> None:
+        self._interrupts.ask_to_stop = engine.stop
+        if self.stopped:
+            engine.stop()
+        self._say(f"sampling {planned - done} of {planned} completions")
+        self._began, self._tokens, self._done, self._planned = time.monotonic(), 0, done, planned
+        self._bar.update(self._task, description="sampling", total=planned, completed=done)
+
+    def advanced(self, completion: Completion, saved: int) -> None:
+        self._done += 1
+        self._tokens += len(completion.token_ids)
+        now = time.monotonic()
+        if self._live and now - self._last_line >= 1 / _REFRESHES_PER_SECOND:
+            self._last_line = now
+            rate = self._tokens / max(now - self._began, 1e-9)
+            self._bar.update(self._task, completed=self._done, note=f"{saved} saved · {rate:,.0f} tokens/s")
+        elif not self._live and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._say(f"{self._done} of {self._planned} completions, {saved} saved")
+
+    def _say(self, line: str) -> None:
+        if not self._live and not self._quiet:
+            print(line, file=self._people, flush=True)

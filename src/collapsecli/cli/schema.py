@@ -1,0 +1,38 @@
+"""`collapse schema`: what may stand in a suite, and what the columns of the files mean."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class SchemaOf(StrEnum):
+    """What there is a schema of."""
+
+    suite = "suite"
+    samples = "samples"
+    cells = "cells"
+    modes = "modes"
+
+
+def schema(
+    of: Annotated[SchemaOf, typer.Argument(help="A suite (JSON Schema), or one of a run's parquet files (columns).")],
+) -> None:
+    """Print the JSON Schema of the suite file, or the columns of a run's parquet file, as JSON."""
+    print(json.dumps(_schema(of), indent=2, ensure_ascii=False))
+
+
+def _schema(of: SchemaOf) -> object:
+    if of is SchemaOf.suite:
+        from collapsecli.suite import json_schema
+
+        return json_schema()
+    from collapsecli.runs import TABLES
+
+    return [
+        {"name": column.name, "type": str(column.type), "null": column.nullable, "meaning": column.meaning}
+        for column in TABLES[of.value]
+    ]

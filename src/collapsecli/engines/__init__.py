@@ -1,0 +1,134 @@
+"""The seam to whatever draws completions: requests in, rows out. No type of any engine library passes through here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from collapsecli.errors import EngineStartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from collapsecli.records import Cell, Completion
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """Draw the completions `indices` of `cell`; completion i draws with the seed `seed + i`."""
+
+    cell: Cell
+    seed: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Score the tokens `token_ids` after the prompt of `cell`, as the untouched model sees them (temperature 1)."""
+
+    score_id: str
+    cell: Cell
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Log-probabilities (nats) of given tokens after a prompt, one per token; or an `error` and none."""
+
+    score_id: str
+    token_logprobs: tuple[float, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What drew the completions, as far as it can change their distribution, and what is good to know of it.
+
+    `identity` holds what belongs to the fingerprint of a run; `details` is provenance (hardware, versions, options);
+    `notes` are sentences for the reader.
+    """
+
+    name: str
+    version: str
+    model: str
+    identity: Mapping[str, str]
+    details: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """Draws completions, and scores given tokens. Rows come back one by one, in any order, as soon as they are done.
+
+    The contract that every engine's tests check: draws are independent; a (seed, index) gives the same draw whatever
+    is drawn beside it; every planned index comes back exactly once, as a completion or as an error row; after `stop`,
+    which may be called from a signal handler, the iterator ends soon and what was not drawn is simply missing.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Refuse, before anything is drawn, cells that cannot be served: raises UsageError and names them."""
+
+    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+        """Draw what is asked; requests are pulled as they are needed."""
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        """Score what is asked."""
+
+    def stop(self) -> None:
+        """Admit nothing more and abandon what is in flight."""
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+
+
+EngineName = Literal["vllm", "scripted"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is asked for: `model` is a hub id[@revision], a path or a bundled name; `arguments` are its own."""
+
+    model: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    trust_remote_code: bool = False
+
+
+def _vllm(options: EngineOptions) -> Engine:
+    from collapsecli.engines.vllm import VllmEngine
+
+    return VllmEngine(options)
+
+
+def _scripted(options: EngineOptions) -> Engine:
+    from collapsecli.engines.scripted import ScriptedEngine
+
+    return ScriptedEngine.open(options.model)
+
+
+ENGINES: Mapping[EngineName, Callable[[EngineOptions], Engine]] = {"vllm": _vllm, "scripted": _scripted}
+
+
+def require_engine(name: EngineName) -> None:
+    """Make sure that an engine can be imported, without importing it.
+
+    Raises EngineStartError with the way to install it and the way on without it.
+    """
+    if name == "vllm" and find_spec("vllm") is None:
+        raise EngineStartError(
+            "vLLM is not installed",
+            hint="`pip install 'collapsecli[vllm]'` (Linux with an NVIDIA GPU; the README says how on a CPU), "
+            "or go on without it: `--engine scripted`",
+        )
+
+
+def start_engine(name: EngineName, options: EngineOptions) -> Engine:
+    """Start an engine by name.
+
+    Raises EngineStartError when it is not installed, has no memory or cannot load the model.
+    """
+    require_engine(name)
+    return ENGINES[name](options)

@@ -1,0 +1,268 @@
+"""An engine whose distribution is known: draws whole answers with given weights. Test double, tutorial and control."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import time
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from collapsecli import __version__, demo
+from collapsecli.engines import EngineInfo, Score
+from collapsecli.errors import UsageError
+from collapsecli.records import Completion
+from collapsecli.seeds import hashed_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from collapsecli.engines import SampleRequest, ScoreRequest
+    from collapsecli.records import Cell, FinishReason
+
+_END = 0  # the token that ends an answer
+_WORD = re.compile(r"\s*\S+|\s+")
+_UNIT = float(1 << 62)
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Draws that fail: the share of all, under which kind, and whether a second try of the same draw succeeds."""
+
+    share: float = 0.0
+    kind: str = "timeout"
+    transient: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The answers of every prompt with their weights, keyed by cell id without its temperature, or by prompt id."""
+
+    name: str
+    answers: Mapping[str, Mapping[str, float]]
+    delay_s: float = 0.0
+    failures: Failures = field(default_factory=Failures)
+
+
+class ScriptedEngine:
+    """Draws from a Script. Tokens are words; an answer's probability is its weight to the power 1/T, normalised."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._vocabulary = _vocabulary(script)
+        self._words = {token: word for word, token in self._vocabulary.items()}
+        self._distributions: dict[tuple[str, float], _Distribution] = {}
+        self._failed_once: set[tuple[str, int]] = set()
+        self._stopped = False
+
+    @classmethod
+    def open(cls, model: str) -> ScriptedEngine:
+        """The engine of a script file, or of a bundled model's measured truth table."""
+        if model in demo.MODELS:
+            return cls(_truth_table(model))
+        return cls(_read_script(Path(model)))
+
+    @property
+    def info(self) -> EngineInfo:
+        digest = hashed_seed(json.dumps(self._script.answers, sort_keys=True))
+        return EngineInfo(
+            name="scripted",
+            version=__version__,
+            model=f"scripted:{self._script.name}",
+            identity={"answers": f"{digest:016x}"},
+            notes=("answers were drawn from a known distribution, not from a model",),
+        )
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        missing = [cell.cell_id for cell in cells if _script_key(cell, self._script.answers) is None]
+        if missing:
+            raise UsageError(
+                f"{self._script.name} lists no answers for {_some(missing)}",
+                hint="add them under `prompts:` of the script, or give another one with -m FILE.yaml",
+            )
+        cut = [c.cell_id for c in cells if c.sampling.top_p < 1 or c.sampling.top_k or c.sampling.min_p]
+        if cut:
+            raise UsageError(
+                f"the scripted engine draws whole answers and cannot cut token distributions, as {_some(cut)} asks",
+                hint="leave top_p, top_k and min_p out",
+            )
+
+    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+        for request in requests:
+            distribution = self._distribution(request.cell)
+            for index in request.indices:
+                if self._stopped:
+                    return
+                if self._script.delay_s:
+                    time.sleep(self._script.delay_s)
+                yield self._draw(request, index, distribution)
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        for request in requests:
+            if self._stopped:
+                return
+            distribution = self._distribution(request.cell, temperature=1.0)
+            yield Score(request.score_id, distribution.score(request.token_ids))
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self._stopped = True
+
+    def _draw(self, request: SampleRequest, index: int, distribution: _Distribution) -> Completion:
+        cell, seed = request.cell, request.seed + index
+        prompt = (cell.text or _transcript(cell)) + cell.injected
+        failure = self._failure(cell, index, seed)
+        if failure:
+            return Completion(
+                cell.cell_id, index, seed, prompt, "", (), (), None, 0, "error",
+                error_kind=failure.kind, error="planned by the script", created_at=time.time(),
+            )  # fmt: skip
+        tokens, logprobs = distribution.draw(hashed_seed("draw", seed) / _UNIT)
+        kept, finish = tokens[: cell.sampling.max_tokens], _finish(tokens, cell.sampling.max_tokens)
+        return Completion(
+            cell_id=cell.cell_id,
+            sample_index=index,
+            seed=seed,
+            prompt=prompt,
+            text="".join(self._words[token] for token in kept if token != _END),
+            token_ids=kept,
+            token_logprobs=logprobs[: len(kept)],
+            logprob=math.fsum(logprobs[: len(kept)]),
+            n_prompt_tokens=len(_WORD.findall(prompt)),
+            finish_reason=finish,
+            logprob_kind="sampling",
+            created_at=time.time(),
+        )
+
+    def _failure(self, cell: Cell, index: int, seed: int) -> Failures | None:
+        failures, key = self._script.failures, (cell.cell_id, index)
+        if key in self._failed_once or hashed_seed("failure", seed) / _UNIT >= failures.share:
+            return None
+        if failures.transient:
+            self._failed_once.add(key)
+        return failures
+
+    def _distribution(self, cell: Cell, temperature: float | None = None) -> _Distribution:
+        key = _script_key(cell, self._script.answers)
+        if key is None:
+            raise UsageError(f"{self._script.name} lists no answers for {cell.cell_id}")
+        at = cell.temperature if temperature is None else temperature
+        known = self._distributions.get((key, at))
+        if known is None:
+            known = _Distribution(_tempered(self._script.answers[key], at), cell.sampling.stop, self._vocabulary)
+            self._distributions[key, at] = known
+        return known
+
+
+class _Distribution:
+    """Answers as token sequences, with the probability of every token given those before it."""
+
+    def __init__(self, weights: Mapping[str, float], stop: tuple[str, ...], vocabulary: Mapping[str, int]) -> None:
+        probabilities: dict[tuple[int, ...], float] = {}
+        for text, weight in weights.items():
+            tokens = (*(vocabulary[word] for word in _WORD.findall(_before_stop(text, stop))), _END)
+            probabilities[tokens] = probabilities.get(tokens, 0.0) + weight
+        self._answers = list(probabilities)
+        self._cumulative = list(itertools.accumulate(probabilities.values()))
+        self._mass: dict[tuple[int, ...], float] = {}  # of every prefix
+        for tokens, probability in probabilities.items():
+            for depth in range(len(tokens) + 1):
+                self._mass[tokens[:depth]] = self._mass.get(tokens[:depth], 0.0) + probability
+
+    def draw(self, uniform: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """The answer at a point of [0, 1), and its log-probability token by token."""
+        at = bisect_right(self._cumulative, uniform * self._cumulative[-1])
+        tokens = self._answers[min(at, len(self._answers) - 1)]
+        return tokens, self.score(tokens)
+
+    def score(self, tokens: tuple[int, ...]) -> tuple[float, ...]:
+        """Log-probability of each token given those before it; -inf where it is impossible."""
+        masses = [self._mass.get(tokens[:depth], 0.0) for depth in range(len(tokens) + 1)]
+        return tuple(
+            math.log(after / before) if after and before else -math.inf for before, after in itertools.pairwise(masses)
+        )
+
+
+def _finish(tokens: tuple[int, ...], max_tokens: int) -> FinishReason:
+    return "stop" if len(tokens) <= max_tokens else "length"
+
+
+def _tempered(weights: Mapping[str, float], temperature: float) -> dict[str, float]:
+    heaviest = max(weights.values())
+    if temperature == 0:
+        best = min(text for text, weight in weights.items() if weight == heaviest)
+        return {best: 1.0}
+    powers = {text: (weight / heaviest) ** (1 / temperature) for text, weight in weights.items() if weight > 0}
+    total = math.fsum(powers.values())
+    return {text: power / total for text, power in powers.items()}
+
+
+def _before_stop(text: str, stop: tuple[str, ...]) -> str:
+    return text[: min((at for at in map(text.find, stop) if at >= 0), default=len(text))]
+
+
+def _script_key(cell: Cell, answers: Mapping[str, object]) -> str | None:
+    """The most telling entry of a script: the variant's own, else the prompt's; an injection is never left out."""
+    injected = f"/{cell.injection}" if cell.injection else ""
+    candidates = (cell.cell_id.rpartition("@")[0], cell.prompt_id + injected)
+    return next((key for key in candidates if key in answers), None)
+
+
+def _vocabulary(script: Script) -> dict[str, int]:
+    # Every beginning of a word is a token too: a stop string may cut an answer anywhere.
+    words = {word for answers in script.answers.values() for text in answers for word in _WORD.findall(text)}
+    beginnings = {word[:length] for word in words for length in range(1, len(word) + 1)}
+    return {word: token for token, word in enumerate(sorted(beginnings), start=_END + 1)}
+
+
+def _transcript(cell: Cell) -> str:
+    return "".join(f"{message.role}: {message.content}\n" for message in cell.messages)
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _truth_table(model: str) -> Script:
+    table = json.loads(demo.truth_path().read_text("utf-8"))
+    return Script(model, {prompt_id: entry[model]["answers"] for prompt_id, entry in table["prompts"].items()})
+
+
+def _read_script(path: Path) -> Script:
+    """A script from a YAML file: `prompts: {ID: {ANSWER: WEIGHT}}`, and optionally `delay_s` and `failures`."""
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the script {path}: {error}", hint="give one with -m FILE.yaml") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is no YAML: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("prompts"), dict):
+        raise UsageError(f"{path}: a script needs `prompts:` with the answers of each", hint=_FORM)
+    unknown = set(document) - {"prompts", "delay_s", "failures"}
+    if unknown:
+        raise UsageError(f"{path}: unknown {_some(sorted(map(str, unknown)))}", hint=_FORM)
+    answers = {str(prompt_id): _weights(path, prompt_id, given) for prompt_id, given in document["prompts"].items()}
+    try:
+        failures = Failures(**document.get("failures", {}))
+        delay_s = float(document.get("delay_s", 0.0))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}", hint=_FORM) from error
+    return Script(path.name, answers, delay_s, failures)
+
+
+_FORM = 'prompts: {ID: {"ANSWER": WEIGHT, …}}, delay_s: 0.01, failures: {share: 0.1, kind: timeout, transient: true}'
+
+
+def _weights(path: Path, prompt_id: object, given: Any) -> dict[str, float]:
+    good = isinstance(given, dict) and given
+    if not good or not all(isinstance(w, int | float) and w >= 0 for w in given.values()) or not sum(given.values()):
+        raise UsageError(f"{path}: prompt {prompt_id!r} needs answers with weights that are not all zero", hint=_FORM)
+    return {str(answer): float(weight) for answer, weight in given.items()}

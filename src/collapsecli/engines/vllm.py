@@ -1,0 +1,394 @@
+"""All of vLLM, by its public names only, in this process. No vLLM type leaves this module."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import os
+import platform
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collapsecli import demo
+from collapsecli.engines import EngineInfo, Score
+from collapsecli.errors import EngineStartError, UsageError
+from collapsecli.records import Completion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest
+    from collapsecli.records import Cell, Message
+
+# One request draws this many completions of a cell: they share their prefill and leave together, the rest goes on.
+_GROUP = 32
+# A few tokens of the prompt go in front of a completion when it is decoded, so that its leading space survives.
+_CONTEXT_TOKENS = 4
+# Set by this module alone: each stands for a promise of the run (explicit sampling, scored draws, nothing on stdout).
+_OWNED_ARGUMENTS = frozenset({"model", "revision", "logprobs_mode", "trust_remote_code", "generation_config"})
+
+_ENVIRONMENT = {
+    # In this process: three times the tokens per second on two cores, and no engine process that outlives a kill.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; read on a CPU only
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# On a CPU `gpu_memory_utilization` is a share of the machine's memory, and compiling takes longer than most runs.
+_CPU_ARGUMENTS: Mapping[str, object] = {"dtype": "float32", "enforce_eager": True, "gpu_memory_utilization": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    text: str
+    token_ids: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Completions `first`, `first + 1`, … of one cell, drawn by one request."""
+
+    request: SampleRequest
+    first: int
+    size: int
+
+
+class VllmEngine:
+    """One vLLM engine that never drains: a window of requests stays in flight, what finishes leaves at once."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        try:
+            self._start(options)
+        except (UsageError, EngineStartError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            raise EngineStartError(f"vLLM could not start: {_last_line(error)}", hint=_start_hint(error)) from error
+
+    def _start(self, options: EngineOptions) -> None:
+        import torch
+        import vllm
+        from vllm.sampling_params import RequestOutputKind
+
+        self._vllm, self._final_only = vllm, RequestOutputKind.FINAL_ONLY
+        self._on_cpu = not torch.cuda.is_available()
+        self._arguments = _checked_arguments(options.arguments, vllm.EngineArgs)
+        model, revision = _model_location(options.model)
+        defaults = _CPU_ARGUMENTS if self._on_cpu else {}
+        self._llm = vllm.LLM(
+            model=model,
+            revision=revision,
+            trust_remote_code=options.trust_remote_code,
+            logprobs_mode="processed_logprobs",
+            **{"disable_log_stats": True, **defaults, **self._arguments},
+        )
+        self._engine = self._llm.llm_engine
+        self._tokenizer = self._llm.get_tokenizer()
+        self._prompts: dict[str, _Prompt] = {}
+        self._request_ids = map(str, itertools.count())
+        self._stopped = False
+        config = self._engine.vllm_config
+        self._max_tokens_in_context = int(config.model_config.max_model_len)
+        self._window = 2 * int(config.scheduler_config.max_num_seqs)
+        self._info = self._describe(options, model, torch)
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        too_long = []
+        for cell in cells:
+            need = len(self._prompt(cell).token_ids) + cell.sampling.max_tokens
+            if need > self._max_tokens_in_context:
+                too_long.append(f"{cell.cell_id} ({need} tokens)")
+        if too_long:
+            raise UsageError(
+                f"prompt and max_tokens exceed the model's context of {self._max_tokens_in_context} tokens: "
+                + ", ".join(too_long[:5])
+                + (f" and {len(too_long) - 5} more" if len(too_long) > 5 else ""),
+                hint="lower max_tokens, shorten the prompts, or raise it with `-e max_model_len=N`",
+            )
+
+    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+        waiting, in_flight = _groups(requests), dict[str, _Group]()
+        try:
+            while not self._stopped:
+                self._admit(waiting, in_flight)
+                if not in_flight:
+                    return
+                for output in self._engine.step():
+                    if output.finished:
+                        yield from self._completions(in_flight.pop(output.request_id), output)
+        finally:  # stopped, or the consumer lost interest
+            self._engine.abort_request(list(in_flight))
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        waiting, in_flight = iter(requests), dict[str, "ScoreRequest"]()
+        params = self._vllm.SamplingParams(
+            max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, output_kind=self._final_only
+        )
+        try:
+            while not self._stopped:
+                for request in itertools.islice(waiting, max(0, self._window - len(in_flight))):
+                    request_id = next(self._request_ids)
+                    token_ids = [*self._prompt(request.cell).token_ids, *request.token_ids]
+                    if len(token_ids) >= self._max_tokens_in_context:
+                        yield Score(request.score_id, (), error="longer than the model's context")
+                        continue
+                    self._engine.add_request(request_id, self._vllm.TokensPrompt(prompt_token_ids=token_ids), params)
+                    in_flight[request_id] = request
+                if not in_flight:
+                    return
+                for output in self._engine.step():
+                    if output.finished:
+                        yield _score(in_flight.pop(output.request_id), output)
+        finally:
+            self._engine.abort_request(list(in_flight))
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self._stopped = True
+        self._engine.engine_core.shutdown()
+
+    # ------------------------------------------------------------------------------------------------- sampling
+
+    def _admit(self, waiting: Iterator[_Group], in_flight: dict[str, _Group]) -> None:
+        """Fill the window: twice as many sequences as the engine runs at once, so that it never waits for us."""
+        while self._engine.get_num_unfinished_requests() < self._window:
+            group = next(waiting, None)
+            if group is None:
+                return
+            request_id, cell = next(self._request_ids), group.request.cell
+            prompt = self._vllm.TokensPrompt(prompt_token_ids=self._prompt(cell).token_ids)
+            self._engine.add_request(request_id, prompt, self._sampling_params(group))
+            in_flight[request_id] = group
+
+    def _sampling_params(self, group: _Group) -> Any:
+        """Every parameter that shapes the distribution is given: a model's own generation defaults never apply."""
+        sampling = group.request.cell.sampling
+        return self._vllm.SamplingParams(
+            n=group.size,
+            seed=None if sampling.temperature == 0 else group.request.seed + group.first,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            presence_penalty=0.0,
+            frequency_penalty=0.0,
+            repetition_penalty=1.0,
+            min_tokens=0,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop),
+            ignore_eos=False,
+            logprobs=0,
+            # Decoding later, in batches, is what makes this cheaper than a plain call; a stop string needs it at once.
+            detokenize=bool(sampling.stop),
+            output_kind=self._final_only,
+        )
+
+    def _completions(self, group: _Group, output: Any) -> Iterator[Completion]:
+        cell, seed, now = group.request.cell, group.request.seed, time.time()
+        prompt = self._prompt(cell)
+        texts = self._texts(cell, prompt, output.outputs)
+        for drawn, text in zip(output.outputs, texts, strict=True):
+            index = group.first + drawn.index
+            completion = Completion(
+                cell_id=cell.cell_id,
+                sample_index=index,
+                seed=seed + index,
+                prompt=prompt.text,
+                text=text,
+                token_ids=tuple(drawn.token_ids),
+                token_logprobs=_sampled_logprobs(drawn),
+                logprob=drawn.cumulative_logprob,
+                n_prompt_tokens=len(prompt.token_ids),
+                finish_reason="length" if drawn.finish_reason == "length" else "stop",
+                logprob_kind="sampling",
+                created_at=now,
+            )
+            yield completion if drawn.finish_reason in {"stop", "length"} else _failed(completion, drawn.finish_reason)
+
+    def _texts(self, cell: Cell, prompt: _Prompt, drawn: Sequence[Any]) -> list[str]:
+        if cell.sampling.stop:
+            return [one.text for one in drawn]
+        head = prompt.token_ids[-_CONTEXT_TOKENS:]
+        sequences = [head, *([*head, *one.token_ids] for one in drawn)]
+        before, *decoded = self._tokenizer.batch_decode(sequences, skip_special_tokens=True)
+        return [
+            (text[len(before) :] if text.startswith(before) else self._decode_alone(one)).rstrip("\ufffd")
+            for text, one in zip(decoded, drawn, strict=True)
+        ]
+
+    def _decode_alone(self, drawn: Any) -> str:
+        text: str = self._tokenizer.decode(list(drawn.token_ids), skip_special_tokens=True)
+        return text
+
+    # -------------------------------------------------------------------------------------------------- prompts
+
+    def _prompt(self, cell: Cell) -> _Prompt:
+        known = self._prompts.get(cell.cell_id)
+        if known is None:
+            known = self._chat_prompt(cell) if cell.messages else self._raw_prompt((cell.text or "") + cell.injected)
+            self._prompts[cell.cell_id] = known
+        return known
+
+    def _raw_prompt(self, text: str) -> _Prompt:
+        return _Prompt(text, list(self._tokenizer.encode(text)))
+
+    def _chat_prompt(self, cell: Cell) -> _Prompt:
+        text = self._render_chat(cell.messages, think=cell.reasoning != "off")
+        # The template has written the special tokens already: adding them again would put two at the beginning.
+        return _Prompt(text, list(self._tokenizer.encode(text, add_special_tokens=False)))
+
+    def _render_chat(self, messages: Sequence[Message], *, think: bool) -> str:
+        continued = messages[-1].role == "assistant"
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                [{"role": message.role, "content": message.content} for message in messages],
+                tokenize=False,
+                add_generation_prompt=not continued,
+                continue_final_message=continued,
+                **({} if think else {"enable_thinking": False}),
+            )
+        except Exception as error:
+            raise UsageError(
+                f"the model's chat template refuses these messages: {_last_line(error)}",
+                hint="a base model has none: write the prompt as `text:` instead of `messages:`",
+            ) from error
+        return text
+
+    # ----------------------------------------------------------------------------------------------- description
+
+    def _describe(self, options: EngineOptions, model: str, torch: Any) -> EngineInfo:
+        config = self._engine.vllm_config.model_config
+        template = getattr(self._tokenizer, "chat_template", None)
+        device = platform.processor() or platform.machine() if self._on_cpu else torch.cuda.get_device_name()
+        return EngineInfo(
+            name="vllm",
+            version=self._vllm.__version__,
+            model=options.model,
+            identity={
+                "revision": _revision(model, config),
+                "chat_template": _digest(str(template)) if template else "none",
+                "dtype": str(config.dtype).removeprefix("torch."),
+                "quantization": str(config.quantization or "none"),
+                "max_model_len": str(self._max_tokens_in_context),
+            },
+            details={
+                "device": device,
+                "devices": "0" if self._on_cpu else str(torch.cuda.device_count()),
+                "torch": torch.__version__,
+                "arguments": repr(dict(sorted(self._arguments.items()))),
+            },
+            notes=self._generation_notes(),
+        )
+
+    def _generation_notes(self) -> tuple[str, ...]:
+        """What the model's own generation defaults would have changed, had they been let in."""
+        own, neutral = self._llm.get_default_sampling_params(), self._vllm.SamplingParams()
+        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+        asked = [f"{name}={getattr(own, name)}" for name in names if getattr(own, name) != getattr(neutral, name)]
+        return (f"the model's generation_config asks for {', '.join(asked)}; not applied",) if asked else ()
+
+
+def _groups(requests: Iterable[SampleRequest]) -> Iterator[_Group]:
+    """Cut each request into runs of consecutive indices of at most `_GROUP`: child i of a run draws with seed + i."""
+    for request in requests:
+        if request.cell.sampling.temperature == 0:
+            yield from (_Group(request, index, 1) for index in request.indices)
+            continue
+        for _, run in itertools.groupby(enumerate(request.indices), key=lambda pair: pair[1] - pair[0]):
+            indices = [index for _, index in run]
+            for start in range(0, len(indices), _GROUP):
+                part = indices[start : start + _GROUP]
+                yield _Group(request, part[0], len(part))
+
+
+def _sampled_logprobs(drawn: Any) -> tuple[float, ...]:
+    return tuple(at[token].logprob for token, at in zip(drawn.token_ids, drawn.logprobs, strict=True))
+
+
+def _failed(completion: Completion, reason: str | None) -> Completion:
+    return replace(
+        completion,
+        text="", token_ids=(), token_logprobs=(), logprob=None, logprob_kind=None,
+        finish_reason="error", error_kind="engine", error=f"vLLM ended the request: {reason}",
+    )  # fmt: skip
+
+
+def _score(request: ScoreRequest, output: Any) -> Score:
+    first = len(output.prompt_token_ids) - len(request.token_ids)
+    positions = range(first, len(output.prompt_token_ids))
+    return Score(
+        request.score_id,
+        tuple(
+            output.prompt_logprobs[at][token].logprob for at, token in zip(positions, request.token_ids, strict=True)
+        ),
+    )
+
+
+def _checked_arguments(arguments: Mapping[str, object], engine_args: Any) -> dict[str, object]:
+    known = {name for name in engine_args.__dataclass_fields__ if name not in _OWNED_ARGUMENTS}
+    for name in arguments:
+        if name in _OWNED_ARGUMENTS:
+            raise UsageError(f"-e {name}=… is not yours to set: the run's promises rest on it")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"vLLM has no engine argument `{name}`",
+                hint=f"did you mean `{near[0]}`?" if near else "see vLLM's engine arguments",
+            )
+    return dict(arguments)
+
+
+def _model_location(model: str) -> tuple[str, str | None]:
+    """A bundled name, a local path, or a hub id with an optional @revision -> (location, revision)."""
+    bundled = demo.model_path(model)
+    if bundled is not None:
+        return str(bundled), None
+    if Path(model).expanduser().exists():
+        return str(Path(model).expanduser()), None
+    name, _, revision = model.partition("@")
+    return name, revision or None
+
+
+def _revision(model: str, config: Any) -> str:
+    """The hub's commit, or for a folder a digest of what is in it (of names, sizes and small files' contents)."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return str(getattr(config.hf_config, "_commit_hash", None) or config.revision or "unknown")
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        if size <= 64 << 20:
+            digest.update(path.read_bytes())
+    return f"folder:{digest.hexdigest()}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _start_hint(error: BaseException) -> str:
+    text = str(error).lower()
+    if "memory" in text:
+        return "free memory, or lower `-e gpu_memory_utilization=0.5` or `-e max_model_len=4096`"
+    if any(sign in text for sign in ("repo", "config.json", "not found", "offline", "connect", "does not exist")):
+        return "check the model: a hub id[@revision], a local path, or a bundled name (demo-base, demo-tuned)"
+    return "the whole story is in the run's log.txt"

@@ -1,0 +1,307 @@
+"""From a plan to conclusions, stage by stage. Reads like the method section; knows no command line and no screen."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from collapsecli.engines import SampleRequest
+from collapsecli.errors import UsageError
+from collapsecli.reasoning import split_reasoning
+from collapsecli.records import Conclusions, DrawsCheck
+from collapsecli.runs import (
+    Drawn,
+    Manifest,
+    differences,
+    fingerprint_fields,
+    fingerprint_of,
+    new_run_id,
+)
+from collapsecli.seeds import cell_seeds, random_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from collapsecli.engines import Engine, EngineInfo
+    from collapsecli.records import Cell, CellResult, Completion, Equivalence, Rules
+    from collapsecli.runs import RunFolder, SuiteSource
+
+_PASSES = 3  # a failure that may go away is tried again this often before the run is left incomplete
+
+
+class Watch(Protocol):
+    """Who looks on while a run is sampled, and may end it."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was asked to end early."""
+
+    def sampling(self, engine: Engine, done: int, planned: int) -> None:
+        """Sampling begins: `done` of `planned` completions were saved before."""
+
+    def advanced(self, completion: Completion, saved: int) -> None:
+        """One more completion came back; `saved` of this sitting are on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a run is to be: its suites, its cells, and the seed that it was given, if any."""
+
+    suites: tuple[SuiteSource, ...]
+    cells: tuple[Cell, ...]
+    seed: int | None = None
+    git: str | None = None
+
+
+def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch: Watch) -> bool:
+    """Begin or resume a run and sample what it lacks; True when every planned completion is there.
+
+    Raises UsageError when the run was begun with another plan, EngineStartError, IncompleteError when another process
+    holds the run. Whatever is raised, what was sampled stays saved.
+    """
+    begun = run.started
+    with run.locked():
+        manifest = _begin(run, plan)
+        if _owed(run, manifest):
+            try:
+                manifest = _sample(run, manifest, start, watch)
+            except BaseException as error:
+                if not begun and not any(run.parts_path.glob("*.parquet")):
+                    _forget(run, keep_log=not isinstance(error, UsageError))
+                elif not isinstance(error, UsageError):
+                    _save_state(run, manifest, "failed" if isinstance(error, Exception) else "incomplete")
+                raise
+        complete = not _owed(run, manifest)
+        if complete:
+            run.compact(manifest)
+        _save_state(run, manifest, "complete" if complete else "incomplete")
+    return complete
+
+
+def conclude(
+    run: RunFolder, rules: Callable[[Rules], Rules] | None = None, equivalence: Equivalence | None = None
+) -> Conclusions:
+    """Read, group, measure and judge a run's completions, and write what they prove beside them.
+
+    `rules` and `equivalence` replace what the suite said, for this judgement only.
+    """
+    from collapsecli.judge import judge_cell
+    from collapsecli.metrics.likelihood import surplus_p_value
+
+    manifest = run.manifest()
+    results: list[CellResult] = []
+    for cell, completions in run.completions(manifest.cells):
+        asked = replace(cell, equivalence=equivalence) if equivalence and cell.answer.kind == "text" else cell
+        thresholds = manifest.rules_of(cell)
+        results.append(judge_cell(asked, completions, rules(thresholds) if rules else thresholds))
+    draws = _all_draws(results)
+    conclusions = Conclusions(
+        run_id=manifest.run_id,
+        path=str(run.path),
+        suites=tuple(suite.name for suite in manifest.suites),
+        models=tuple(dict.fromkeys(cell.model for cell in manifest.cells)),
+        engine=_engine_version(manifest),
+        seed=manifest.seed,
+        alpha=manifest.suites[0].rules.alpha,
+        planned=_planned(manifest),
+        saved=sum(result.n for result in results),
+        results=tuple(results),
+        draws=draws,
+        surplus_p_value=surplus_p_value(draws.repeats, draws.expected) if draws.draws else None,
+        notes=manifest.engine.notes if manifest.engine else (),
+    )
+    run.write_conclusions(manifest, results, summary_of(conclusions))
+    return conclusions
+
+
+def summary_of(conclusions: Conclusions) -> dict[str, object]:
+    """The conclusions in the words of the tables, for summary.json."""
+    flags = [result.flag for result in conclusions.results]
+    verdicts = [result.verdict for result in conclusions.results]
+    return {
+        "schema": 1,
+        "run_id": conclusions.run_id,
+        "suites": conclusions.suites,
+        "models": conclusions.models,
+        "engine": conclusions.engine,
+        "seed": conclusions.seed,
+        "complete": conclusions.complete,
+        "planned": conclusions.planned,
+        "saved": conclusions.saved,
+        "flags": {flag: flags.count(flag) for flag in ("flagged", "open", "expected")},
+        "verdicts": {str(verdict): verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        "draws": {**asdict(conclusions.draws), "surplus_p_value": conclusions.surplus_p_value},
+        "cells": [
+            {
+                "cell_id": result.cell.cell_id,
+                "n": result.n,
+                "n_valid": result.n_valid,
+                "mode": result.modes[0].text if result.modes else None,
+                "mode_mass": result.mode_mass.value,
+                "mode_mass_low": result.mode_mass.low,
+                "mode_mass_high": result.mode_mass.high,
+                "verdict": result.verdict,
+                "flag": result.flag,
+            }
+            for result in conclusions.results
+        ],
+    }
+
+
+# --------------------------------------------------------------------------------------------- beginning a run
+
+
+def _begin(run: RunFolder, plan: RunPlan) -> Manifest:
+    """Write the manifest of a new run, or take up that of one begun before, if it asked for the same."""
+    if run.started:
+        return _taken_up(run, plan)
+    manifest = Manifest(
+        run_id=run.path.name or new_run_id(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=random_seed() if plan.seed is None else plan.seed,
+        suites=plan.suites,
+        cells=plan.cells,
+        git=plan.git,
+    )
+    run.write_manifest(manifest)
+    run.write_state("running", attempts=1, planned=_planned(manifest), saved=0)
+    return manifest
+
+
+def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
+    manifest = run.manifest()
+    seed = manifest.seed if plan.seed is None else plan.seed
+    _refuse_differences(
+        run,
+        fingerprint_fields(manifest.seed, manifest.cells, None),
+        fingerprint_fields(seed, plan.cells, None),
+    )
+    # What only changes the judgement (expectations, readings, thresholds) is taken from the suite as it is now.
+    manifest = replace(manifest, suites=plan.suites, cells=plan.cells)
+    run.write_manifest(manifest)
+    run.write_state("running", attempts=int(run.state().get("attempts", 0)) + 1)
+    return manifest
+
+
+def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    changed = differences(before, now)
+    if changed:
+        shown = "".join(f"\n  {line}" for line in changed[:12])
+        more = f"\n  and {len(changed) - 12} more" if len(changed) > 12 else ""
+        raise UsageError(
+            f"run {run.path.name} was begun with something else, and mixing the two would mean nothing:{shown}{more}",
+            hint="leave --run-id out to begin a new run",
+        )
+
+
+def _forget(run: RunFolder, *, keep_log: bool) -> None:
+    """A run that never drew anything is no run: nothing stays of it but, where it helps, the log."""
+    if not keep_log:
+        shutil.rmtree(run.path, ignore_errors=True)
+        return
+    for name in ("run.json", "state.json"):
+        (run.path / name).unlink(missing_ok=True)
+    shutil.rmtree(run.parts_path, ignore_errors=True)
+
+
+# ------------------------------------------------------------------------------------------------- sampling
+
+
+def _sample(run: RunFolder, manifest: Manifest, start: Callable[[], Engine], watch: Watch) -> Manifest:
+    """Start the engine, make sure that it is the one the run was begun with, and draw what is missing."""
+    engine = start()
+    try:
+        drawn = _drawn(engine.info)
+        if manifest.engine is not None:
+            _refuse_differences(
+                run,
+                fingerprint_fields(manifest.seed, manifest.cells, manifest.engine),
+                fingerprint_fields(manifest.seed, manifest.cells, drawn),
+            )
+        engine.check(manifest.cells)
+        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, drawn))
+        manifest = replace(manifest, engine=drawn, fingerprint=fingerprint)
+        run.write_manifest(manifest)
+        collect(run, manifest, engine, watch)
+    finally:
+        engine.close()
+    return manifest
+
+
+def collect(run: RunFolder, manifest: Manifest, engine: Engine, watch: Watch) -> None:
+    """Draw every completion that the run lacks and save each as it comes back."""
+    planned = _planned(manifest)
+    seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
+    cells = {cell.cell_id: cell for cell in manifest.cells}
+    for _ in range(_PASSES):
+        owed = _owed(run, manifest)
+        if not owed or watch.stopped:
+            return
+        watch.sampling(engine, planned - sum(map(len, owed.values())), planned)
+        with run.shard_writer(manifest, _engine_version(manifest)) as shards:
+            for drawn in engine.sample(_requests(manifest.cells, owed, seeds)):
+                completion = _as_kept(drawn, cells[drawn.cell_id], owed[drawn.cell_id][drawn.sample_index])
+                shards.add(completion)
+                watch.advanced(completion, shards.saved)
+
+
+def _requests(
+    cells: Sequence[Cell], owed: Mapping[str, Mapping[int, int]], seeds: Mapping[str, int]
+) -> Iterator[SampleRequest]:
+    for cell in cells:
+        if cell.cell_id in owed:
+            yield SampleRequest(cell, seeds[cell.cell_id], tuple(sorted(owed[cell.cell_id])))
+
+
+def _as_kept(completion: Completion, cell: Cell, failed_attempts: int) -> Completion:
+    """A completion as its row says it: with the attempt it took, and what was thought aloud in a column of its own."""
+    if failed_attempts:
+        completion = replace(completion, attempt=failed_attempts + 1)
+    if cell.reasoning == "keep" or completion.error_kind:
+        return completion
+    thought, answer = split_reasoning(completion.text, completion.prompt)
+    return completion if thought is None else replace(completion, text=answer, reasoning=thought)
+
+
+def _owed(run: RunFolder, manifest: Manifest) -> dict[str, dict[int, int]]:
+    """What a run lacks: {cell_id: {sample_index: failed attempts}}; a draw whose failure may go away is lacking too."""
+    kept = run.kept(manifest.cells)
+    owed = {
+        cell.cell_id: {
+            index: kept[cell.cell_id].get(index, 0)
+            for index in range(cell.sampling.samples)
+            if kept[cell.cell_id].get(index, 1)
+        }
+        for cell in manifest.cells
+    }
+    return {cell_id: missing for cell_id, missing in owed.items() if missing}
+
+
+def _planned(manifest: Manifest) -> int:
+    return sum(cell.sampling.samples for cell in manifest.cells)
+
+
+def _drawn(info: EngineInfo) -> Drawn:
+    return Drawn(info.name, info.version, info.model, dict(info.identity), dict(info.details), info.notes)
+
+
+def _engine_version(manifest: Manifest) -> str:
+    return f"{manifest.engine.name} {manifest.engine.version}" if manifest.engine else ""
+
+
+def _save_state(run: RunFolder, manifest: Manifest, state: str) -> None:
+    kept = run.kept(manifest.cells).values()
+    saved = sum(len(indices) for indices in kept)
+    failed = sum(1 for indices in kept for attempts in indices.values() if attempts)
+    run.write_state(state, planned=_planned(manifest), saved=saved, failed=failed)
+
+
+def _all_draws(results: Sequence[CellResult]) -> DrawsCheck:
+    checks = [result.draws for result in results]
+    return DrawsCheck(
+        sum(check.draws for check in checks),
+        sum(check.repeats for check in checks),
+        sum(check.expected for check in checks),
+    )

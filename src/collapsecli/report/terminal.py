@@ -1,0 +1,278 @@
+"""The report on a terminal: worst first, one line per cell, what it keeps saying. Knows screens, no statistics."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from collapsecli.sanitize import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from collapsecli.records import CellResult, Conclusions
+
+# Below this the repeats are more than the sampled probabilities allow, and the run's numbers are not to be trusted.
+SURPLUS_ALARM = 1e-3
+
+_GLYPHS = {"flagged": "✗", "open": "?", "expected": "✓", None: "·"}
+_STYLES = {"flagged": "bold red", "open": "yellow", "expected": "green", None: ""}
+_ORDER = {"flagged": 0, "open": 2, None: 3, "expected": 4}
+_MOST_QUOTED = 12  # flagged cells that are quoted below the table
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    heading: str
+    width: int
+    right: bool
+    show: Callable[[CellResult], Text]
+
+
+def print_report(conclusions: Conclusions, stream: TextIO) -> None:
+    """Print the report of a run, as wide as the terminal is (`COLUMNS` overrides)."""
+    width = max(60, min(160, shutil.get_terminal_size().columns))
+    console = Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    for block in _blocks(conclusions, width):
+        console.print(block)
+
+
+def _blocks(conclusions: Conclusions, width: int) -> list[Text | Padding]:
+    results = sorted(conclusions.results, key=_badness)
+    columns = _columns(results, width)
+    return [
+        *_heading(conclusions, results),
+        Text(),
+        _line([Text(column.heading, "dim") for column in columns], columns),
+        *(_line([column.show(result) for column in columns], columns) for result in results),
+        *_quotes(results),
+        Text(),
+        *_quality(conclusions),
+        *_way_on(conclusions),
+    ]
+
+
+def _badness(result: CellResult) -> tuple[int, float]:
+    """Flagged cells first, then invalid, open and unflagged ones; within each the heaviest mode first."""
+    rank = 1 if result.verdict == "invalid" else _ORDER[result.flag]
+    return rank, -(result.mode_mass.low or 0.0)
+
+
+# ------------------------------------------------------------------------------------------------------ heading
+
+
+def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Text]:
+    flagged = sum(result.flag == "flagged" for result in results)
+    title = Text.assemble(
+        (", ".join(map(one_line, conclusions.suites)), "bold"),
+        " on ",
+        (", ".join(map(one_line, conclusions.models)), "bold"),
+    )
+    title.append(f": {flagged} of {len(results)} cells flagged", "bold red" if flagged else "bold green")
+    facts = [
+        f"{conclusions.saved:,} completions",
+        *_shared_temperature(results),
+        conclusions.engine,
+        f"seed {conclusions.seed}",
+        f"run {conclusions.run_id}",
+    ]
+    lines = [title, Text(" · ".join(one_line(fact) for fact in facts if fact), "dim")]
+    if not conclusions.complete:
+        missing = conclusions.planned - conclusions.saved
+        lines.append(Text(f"incomplete: {missing:,} of {conclusions.planned:,} completions are missing", "bold yellow"))
+    return lines
+
+
+def _shared_temperature(results: Sequence[CellResult]) -> list[str]:
+    temperatures = {result.cell.temperature for result in results}
+    return [f"T {temperatures.pop()}"] if len(temperatures) == 1 else []
+
+
+# -------------------------------------------------------------------------------------------------------- table
+
+
+def _columns(results: Sequence[CellResult], width: int) -> list[_Column]:
+    """The columns that fit: the narrow screen shows an interval where the wide one shows the estimate with it."""
+    wide = width >= 100
+    name = _cell_names(results)
+    fixed = [
+        _Column("verdict", 15, right=False, show=_verdict),
+        _Column("cell", min(40 if wide else 24, max(map(cell_len, name.values()), default=4)), right=False,
+                show=lambda result: Text(name[result.cell.cell_id])),
+        _Column("n", max(3, *(len(_count(result)) for result in results), 3), right=True,
+                show=lambda result: Text(_count(result), "dim")),
+        _Column("mode mass", 12, right=True, show=_mode_mass),
+        _Column("modes", 18 if wide else 9, right=True, show=_effective_modes_wide if wide else _effective_modes),
+        *([_Column("exact", 6, right=True, show=_exact)] if wide else []),
+    ]  # fmt: skip
+    rest = width - sum(column.width for column in fixed) - len(fixed) * 1
+    return [*fixed, _Column("keeps saying", max(8, rest), right=False, show=_saying)]
+
+
+def _line(cells: Sequence[Text], columns: Sequence[_Column]) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for text, column in zip(cells, columns, strict=True):
+        shown = text.copy()
+        shown.truncate(column.width, overflow="ellipsis")
+        missing = " " * (column.width - shown.cell_len)
+        last = column is columns[-1]
+        line.append_text(
+            Text.assemble(missing, shown) if column.right else Text.assemble(shown, "" if last else missing)
+        )
+        line.append("" if last else " ")
+    return line
+
+
+def _cell_names(results: Sequence[CellResult]) -> dict[str, str]:
+    """Cell ids; without the temperature where all cells share one, and the heading says it."""
+    shared = bool(_shared_temperature(results))
+    ids = [result.cell.cell_id for result in results]
+    return {cell_id: one_line(cell_id.rpartition("@")[0] if shared else cell_id) for cell_id in ids}
+
+
+def _verdict(result: CellResult) -> Text:
+    if result.verdict is None:
+        return Text("· one draw", "dim")
+    if result.verdict == "invalid":
+        return Text("! invalid", "bold magenta")
+    style = _STYLES[result.flag]
+    return Text(f"{_GLYPHS[result.flag]} {result.verdict}", style)
+
+
+def _count(result: CellResult) -> str:
+    return str(result.n) if result.n == result.n_valid else f"{result.n_valid}/{result.n}"
+
+
+def _mode_mass(result: CellResult) -> Text:
+    mass = result.mode_mass
+    if mass.value is None:
+        return Text("–", "dim")
+    return Text.assemble(f"{_percent(mass.value)}%", (f" {_percent(mass.low)}–{_percent(mass.high)}", "dim"))
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:.0f}"
+
+
+def _effective_modes(result: CellResult) -> Text:
+    modes = result.effective_modes
+    if modes.low is None:
+        return Text("–" if modes.value is None else f"~{_number(modes.value)}")
+    return Text(f"{_number(modes.low)}–{_number(modes.high)}")
+
+
+def _effective_modes_wide(result: CellResult) -> Text:
+    modes = result.effective_modes
+    if modes.value is None or modes.low is None:
+        return _effective_modes(result)
+    return Text.assemble(_number(modes.value), (f" {_number(modes.low)}–{_number(modes.high)}", "dim"))
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isinf(value):
+        return "∞"
+    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def _exact(result: CellResult) -> Text:
+    probability = result.mode_probability
+    return Text("" if probability is None else f"≥{_percent_down(probability)}%", "dim")
+
+
+def _percent_down(probability: float) -> int:
+    return math.floor(100 * min(probability, 1.0) + 1e-9)
+
+
+def _saying(result: CellResult) -> Text:
+    if result.verdict == "invalid" or not result.modes:
+        return Text(one_line(result.unread), "italic dim")
+    return Text(one_line(result.modes[0].text))
+
+
+# ------------------------------------------------------------------------------------------------ what is said
+
+
+def _quotes(results: Sequence[CellResult]) -> list[Text | Padding]:
+    """What every flagged cell keeps saying, in full words; what the unread texts of an invalid one say."""
+    told = [result for result in results if result.flag == "flagged" or result.verdict == "invalid"]
+    blocks: list[Text | Padding] = []
+    for result in told[:_MOST_QUOTED]:
+        blocks += [Text(), _quote_heading(result), Padding(Text(_quoted(result)), (0, 2, 0, 4))]
+    if len(told) > _MOST_QUOTED:
+        blocks += [Text(), Text(f"and {len(told) - _MOST_QUOTED} more flagged cells", "dim")]
+    return blocks
+
+
+def _quote_heading(result: CellResult) -> Text:
+    heading = Text.assemble("  ", (one_line(result.cell.cell_id), "bold"))
+    if result.verdict == "invalid":
+        return heading.append(
+            f" has no readable answer in {result.n - result.n_valid} of {result.n}; most often:", "dim"
+        )
+    mode = result.modes[0]
+    said = f" says {one_line(mode.text)!r}" if result.cell.answer.kind != "text" else " says the same"
+    heading.append(
+        f"{said} in {mode.count} of {result.n_valid}, expected: {result.cell.expect.kind}; for example:", "dim"
+    )
+    return heading
+
+
+def _quoted(result: CellResult) -> str:
+    text = result.unread if result.verdict == "invalid" else result.modes[0].exemplar
+    shown = one_line(text)
+    return f"“{shown if len(shown) <= 400 else shown[:399] + '…'}”"
+
+
+# --------------------------------------------------------------------------------------------------- small print
+
+
+def _quality(conclusions: Conclusions) -> list[Text]:
+    results = conclusions.results
+    counts = [
+        f"{sum(result.n - result.n_failed - result.n_valid for result in results):,} unreadable",
+        f"{sum(result.n_truncated for result in results):,} cut off",
+        f"{sum(result.n_failed for result in results):,} failed",
+    ]
+    lines = [Text(f"Data: {', '.join(counts)}; {_draws(conclusions)}")]
+    p_value = conclusions.surplus_p_value
+    if p_value is not None and p_value < SURPLUS_ALARM:
+        lines.append(
+            Text(
+                f"More repeats than the sampled probabilities allow (p = {p_value:.0e}): the draws are not independent, "
+                "or the probabilities are of another distribution. Do not trust this run.",
+                "bold red",
+            )
+        )
+    lines += [Text(f"Note: {one_line(note)}", "yellow") for note in conclusions.notes]
+    lines.append(Text(_legend(conclusions), "dim"))
+    return lines
+
+
+def _draws(conclusions: Conclusions) -> str:
+    draws = conclusions.draws
+    if not draws.draws:
+        return "draws not checked (no log-probabilities of the sampled distribution)"
+    return f"{draws.repeats:,} repeated draws, {draws.expected:,.0f} expected"
+
+
+def _legend(conclusions: Conclusions) -> str:
+    level = f"{100 * (1 - conclusions.alpha):g} %"
+    lexical = any(
+        result.cell.answer.kind == "text" and result.cell.equivalence == "lexical" for result in conclusions.results
+    )
+    return (
+        f"mode mass: share of the most frequent answer, {level} interval. modes: effective number of answers"
+        + ("; ~ groups texts by shared words, not by meaning, and claims no interval" if lexical else "")
+        + ". ✗ flagged, ? not yet decided, ✓ as the suite expects."
+    )
+
+
+def _way_on(conclusions: Conclusions) -> list[Text]:
+    return [Text(), Text(f"All of it: {conclusions.path} · again: collapse report {conclusions.path}", "dim")]

@@ -1,0 +1,265 @@
+"""The run folder: one place that knows which file is where and what a half-finished run still needs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import socket
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from collapsecli.errors import IncompleteError, UsageError
+from collapsecli.runs.durable import write_text_whole, write_whole
+from collapsecli.runs.manifest import Manifest, manifest_json, read_manifest
+from collapsecli.runs.rows import JUDGED_COLUMNS, cells_table, completions_of, modes_table, samples_table
+from collapsecli.runs.shards import ShardWriter, read_shards
+from collapsecli.runs.tables import SAMPLES, SCHEMA_VERSION, arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from collapsecli.records import Cell, CellResult, Completion
+
+# A failure of this kind may go away: its draw is tried again, with its own seed. Every other failure stays.
+TRANSIENT = frozenset({"connection", "engine", "rate_limit", "server", "timeout"})
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ROW_GROUP_ROWS = 16_384
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """A fresh id that sorts by time: `20261123T020000Z-7q3f`."""
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment}-{''.join(secrets.choice('23456789abcdefghjkmnpqrstuvwxyz') for _ in range(4))}"
+
+
+def runs_root(out: Path | None = None) -> Path:
+    """The folder that holds runs: the one given, else `COLLAPSE_RUNS`, else `runs`."""
+    return out or Path(os.environ.get("COLLAPSE_RUNS") or "runs")
+
+
+def find_run(name: str, root: Path) -> RunFolder:
+    """A run by path, by id or the beginning of one, or `latest`.
+
+    Raises UsageError when there is none, or more than one.
+    """
+    if (Path(name) / "run.json").is_file():
+        return RunFolder(Path(name))
+    runs = sorted((path.parent for path in root.glob("*/run.json")), key=_created_at)
+    if name == "latest":
+        matching = runs[-1:]
+    else:
+        matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
+    if len(matching) == 1:
+        return RunFolder(matching[0])
+    if matching:
+        raise UsageError(
+            f"{name!r} could be any of {', '.join(run.name for run in matching[:5])}", hint="say more of it"
+        )
+    known = ", ".join(run.name for run in runs[-3:])
+    raise UsageError(
+        f"no run {name!r}: not a run's folder, and no id in {root}/ begins so",
+        hint=f"the newest there: {known}" if known else "say where they are with -o DIR",
+    )
+
+
+def _created_at(folder: Path) -> tuple[str, str]:
+    try:
+        return read_manifest(folder / "run.json").created_at, folder.name
+    except UsageError:
+        return "", folder.name
+
+
+class RunFolder:
+    """One run on disk. Reading needs no lock; writing happens inside `locked`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def named(cls, root: Path, run_id: str) -> RunFolder:
+        """The folder of a run id below `root`, which need not exist yet.
+
+        Raises UsageError for an id that is no plain name.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise UsageError(
+                f"{run_id!r} is no run id", hint="letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            )
+        return cls(root / run_id)
+
+    @property
+    def samples_path(self) -> Path:
+        """All completions, once the run is complete."""
+        return self.path / "samples.parquet"
+
+    @property
+    def parts_path(self) -> Path:
+        """The folder of the shards."""
+        return self.path / "parts"
+
+    @property
+    def log_path(self) -> Path:
+        """What the engine and its libraries said, and the tracebacks."""
+        return self.path / "log.txt"
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a manifest: the run was begun before."""
+        return (self.path / "run.json").is_file()
+
+    def manifest(self) -> Manifest:
+        """What run.json says.
+
+        Raises UsageError where it is missing or not one of ours.
+        """
+        return read_manifest(self.path / "run.json")
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Put run.json in place, whole."""
+        write_text_whole(self.path / "run.json", manifest_json(manifest))
+
+    def state(self) -> dict[str, Any]:
+        """What state.json says; empty where there is none yet."""
+        try:
+            state: dict[str, Any] = json.loads((self.path / "state.json").read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return state
+
+    def write_state(self, state: str, **counts: object) -> None:
+        """Put state.json in place: running, complete, incomplete or failed, with counts."""
+        content = {"state": state, **counts, "updated_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_text_whole(self.path / "state.json", json.dumps({**self.state(), **content}, indent=1) + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises IncompleteError, naming the holder, while another process works on it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                raise IncompleteError(f"{self.path} is being written by {holder}", hint="wait for it to end") from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    # ----------------------------------------------------------------------------------------------- completions
+
+    def shard_writer(self, manifest: Manifest, engine_version: str) -> ShardWriter:
+        """A writer for new completions of the planned cells."""
+        cells = {cell.cell_id: cell for cell in manifest.cells}
+        to_table = partial(
+            samples_table,
+            cells=cells, run_id=manifest.run_id, engine_version=engine_version, metadata=_metadata(manifest),
+        )  # fmt: skip
+        return ShardWriter(self.parts_path, to_table)
+
+    def kept(self, planned: Sequence[Cell]) -> dict[str, dict[int, int]]:
+        """What came back so far: {cell_id: {sample_index: failed attempts}}, 0 where the completion is there for good.
+
+        An index that never came back is not in it.
+        """
+        columns = ["cell_id", "sample_index", "error_kind", "attempt"]
+        tables, _ = read_shards(self.parts_path, columns)
+        kept: dict[str, dict[int, int]] = {cell.cell_id: {} for cell in planned}
+        sizes = {cell.cell_id: cell.sampling.samples for cell in planned}
+        for table in tables:
+            for cell_id, index, error_kind, attempt in zip(*(table[c].to_pylist() for c in columns), strict=True):
+                if index >= sizes.get(cell_id, 0):
+                    continue  # a stray: nothing of this plan
+                owed = attempt if error_kind in TRANSIENT else 0
+                known = kept[cell_id].get(index, owed)
+                kept[cell_id][index] = max(known, owed) if known and owed else 0
+        return kept
+
+    def broken_shards(self) -> list[Path]:
+        """Shards that cannot be read, moved aside so that their completions are drawn again."""
+        _, broken = read_shards(self.parts_path, ["cell_id"])
+        moved = []
+        for path in broken:
+            aside = path.with_suffix(f".broken-{time.time_ns()}")
+            path.rename(aside)
+            moved.append(aside)
+        return moved
+
+    def compact(self, manifest: Manifest) -> int:
+        """Put all completions of the plan into samples.parquet, sorted, each once; returns their number."""
+        tables, _ = read_shards(self.parts_path)
+        schema = arrow_schema(SAMPLES, _metadata(manifest))
+        rows = pa.concat_tables([table.cast(schema) for table in tables]) if tables else schema.empty_table()
+        whole = rows.take(pa.array(_planned_rows(rows, manifest.cells)))
+        write_whole(
+            self.samples_path,
+            lambda aside: pq.write_table(whole, aside, compression="zstd", row_group_size=_ROW_GROUP_ROWS),
+        )
+        return int(whole.num_rows)
+
+    def completions(self, planned: Sequence[Cell]) -> Iterator[tuple[Cell, list[Completion]]]:
+        """The completions of every planned cell, in the order of the plan; those of an incomplete run too."""
+        if self.samples_path.is_file():
+            table = pq.read_table(self.samples_path, columns=JUDGED_COLUMNS)
+        else:
+            tables, _ = read_shards(self.parts_path, JUDGED_COLUMNS)
+            empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
+            table = pa.concat_tables([part.replace_schema_metadata() for part in tables]) if tables else empty
+        table = table.take(pa.array(_planned_rows(table, planned)))
+        rows = completions_of(table)
+        counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["cell_id"]).to_pylist()}
+        for cell in planned:
+            yield cell, [next(rows) for _ in range(counts.get(cell.cell_id, 0))]
+
+    # ------------------------------------------------------------------------------------------------ conclusions
+
+    def write_conclusions(
+        self, manifest: Manifest, results: Sequence[CellResult], summary: Mapping[str, object]
+    ) -> None:
+        """Put cells.parquet, modes.parquet and summary.json in place."""
+        metadata = _metadata(manifest)
+        cells = cells_table(results, manifest.run_id, metadata)
+        modes = modes_table(results, manifest.run_id, metadata)
+        write_whole(self.path / "cells.parquet", lambda aside: pq.write_table(cells, aside, compression="zstd"))
+        write_whole(self.path / "modes.parquet", lambda aside: pq.write_table(modes, aside, compression="zstd"))
+        write_text_whole(self.path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=True) + "\n")
+
+
+def _metadata(manifest: Manifest) -> dict[str, str]:
+    return {"schema_version": SCHEMA_VERSION, "run_id": manifest.run_id, "fingerprint": manifest.fingerprint}
+
+
+def _planned_rows(table: pa.Table, planned: Sequence[Cell]) -> list[int]:
+    """Row numbers of the plan's completions, sorted by cell and index; of several rows for one, the one to keep.
+
+    A completion beats a failure, and a later attempt an earlier one.
+    """
+    order = {cell.cell_id: (at, cell.sampling.samples) for at, cell in enumerate(planned)}
+    best: dict[tuple[int, int], tuple[bool, int, int]] = {}
+    columns = ("cell_id", "sample_index", "error_kind", "attempt")
+    for row, (cell_id, index, error_kind, attempt) in enumerate(
+        zip(*(table[name].to_pylist() for name in columns), strict=True)
+    ):
+        at, samples = order.get(cell_id, (-1, 0))
+        if index >= samples:
+            continue
+        candidate = (error_kind is None, attempt, -row)
+        best[at, index] = max(best.get((at, index), candidate), candidate)
+    return [-best[key][2] for key in sorted(best)]

@@ -1,0 +1,146 @@
+"""run.json: what was asked, of what, with what; enough to judge the run again without its suite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from collapsecli import __version__
+from collapsecli.errors import UsageError
+from collapsecli.records import Cell, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteSource:
+    """A suite as it was read: its text, the digest of it and of its prompt files, and the thresholds it set."""
+
+    name: str
+    path: str
+    sha256: str
+    text: str
+    files: dict[str, str] = field(default_factory=dict)  # the prompt files it reads: path -> sha256
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What draws the completions: engine, model and what of them can change a distribution (`identity`)."""
+
+    name: str
+    version: str
+    model: str
+    identity: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of run.json. `engine` is None until an engine has started; `fingerprint` is complete from then on."""
+
+    run_id: str
+    created_at: str
+    seed: int
+    suites: tuple[SuiteSource, ...]
+    cells: tuple[Cell, ...]
+    engine: Drawn | None = None
+    fingerprint: str = ""
+    git: str | None = None
+    collapsecli: str = __version__
+    python: str = sys.version.split()[0]
+    platform: str = platform.platform()
+    schema: int = MANIFEST_VERSION
+
+    def rules_of(self, cell: Cell) -> Rules:
+        """The thresholds of the suite that a cell belongs to."""
+        return next((suite.rules for suite in self.suites if suite.name == cell.suite), Rules())
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """The text of run.json."""
+    return json.dumps(asdict(manifest), ensure_ascii=True, indent=1) + "\n"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read run.json.
+
+    Raises UsageError where it is missing or not one of ours.
+    """
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"no run at {path.parent}: it has no {path.name}") from error
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot read {path}: {first}", hint="was it written by another version of collapse?"
+        ) from error
+
+
+def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: Drawn | None) -> dict[str, str]:
+    """Everything that can change what is drawn, field by field; what only changes the judgement is left out."""
+    fields = {"seed": str(seed), "planned cells": _digest(sorted(cell.cell_id for cell in cells))}
+    fields |= {f"cell {cell.cell_id}": _digest(_asked(cell)) for cell in cells}
+    if engine is not None:
+        fields |= {"engine": engine.name, "model": engine.model}
+        fields |= {f"model's {name}": value for name, value in sorted(engine.identity.items())}
+    return fields
+
+
+def fingerprint_of(fields: Mapping[str, str]) -> str:
+    """One short digest of the fields."""
+    return _digest(sorted(fields.items()))
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What changed between two sets of fingerprint fields, a line each."""
+    lines = []
+    for name in sorted(before.keys() | now.keys()):
+        was, is_now = before.get(name), now.get(name)
+        if was == is_now:
+            continue
+        if name.startswith("cell "):
+            what = "is new" if was is None else "is gone" if is_now is None else "asks something else"
+            lines.append(f"{name} {what}")
+        elif name != "planned cells":
+            lines.append(f"{name}: was {was}, is {is_now}")
+    return lines
+
+
+def git_revision(folder: Path) -> str | None:
+    """The commit that a folder is at, marked when there are changes beside it; None outside a repository."""
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words, no shell
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the user's own git
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _asked(cell: Cell) -> list[Any]:
+    sampling = asdict(cell.sampling)
+    messages = [asdict(message) for message in cell.messages]
+    return [cell.text, messages, cell.injected, sampling, cell.reasoning == "off"]
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

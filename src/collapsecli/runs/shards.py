@@ -1,0 +1,117 @@
+"""Completions on their way to disk: small parquet files that are never changed again."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collapsecli.runs.durable import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from collapsecli.records import Completion
+
+SHARD_ROWS = 256
+SHARD_SECONDS = 30.0
+_WAITING_ROWS = 16 * SHARD_ROWS  # more than this in memory and sampling waits for the disk
+
+
+class ShardWriter:
+    """Writes completions in the background, a shard at a time: a kill loses at most the shard being filled.
+
+    A shard is closed after `SHARD_ROWS` rows or `SHARD_SECONDS` seconds, whichever comes first. An error of the disk is
+    raised by the next `add` or at the end of the `with` block; what was saved before it stays saved.
+    """
+
+    def __init__(self, folder: Path, to_table: Callable[[Sequence[Completion]], pa.Table]) -> None:
+        self._folder = folder
+        self._to_table = to_table
+        self._waiting: queue.Queue[Completion | None] = queue.Queue(_WAITING_ROWS)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._write, name="shards")
+        self.saved = 0
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(exist_ok=True)
+        self._names = _free_names(self._folder)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        if error is None:
+            self._raise_error()
+
+    def add(self, completion: Completion) -> None:
+        """Hand over one completion; waits while the disk is far behind.
+
+        Raises OSError when an earlier shard could not be written.
+        """
+        self._raise_error()
+        self._waiting.put(completion)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        rows: list[Completion] = []
+        opened_at = time.monotonic()
+        while True:
+            try:
+                row = self._waiting.get(
+                    timeout=max(0.0, opened_at + SHARD_SECONDS - time.monotonic()) if rows else None
+                )
+            except queue.Empty:
+                self._write_shard(rows)
+                rows = []
+                continue
+            if row is not None:
+                opened_at = opened_at if rows else time.monotonic()
+                rows.append(row)
+            if rows and (row is None or len(rows) >= SHARD_ROWS):
+                self._write_shard(rows)
+                rows = []
+            if row is None:
+                return
+
+    def _write_shard(self, rows: Sequence[Completion]) -> None:
+        if self._error is not None:
+            return  # the disk has failed: nothing more is promised, and `add` says so
+        try:
+            table = self._to_table(rows)
+            write_whole(next(self._names), lambda aside: pq.write_table(table, aside, compression="zstd"))
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that samples
+            self._error = error
+        else:
+            self.saved += len(rows)
+
+
+def _free_names(folder: Path) -> Iterator[Path]:
+    taken = [int(path.stem) for path in folder.glob("*.parquet") if path.stem.isdigit()]
+    number = max(taken, default=0)
+    while True:
+        number += 1
+        yield folder / f"{number:06d}.parquet"
+
+
+def read_shards(folder: Path, columns: list[str] | None = None) -> tuple[list[pa.Table], list[Path]]:
+    """All readable shards as tables, and the paths of those that cannot be read."""
+    tables, broken = [], []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            tables.append(pq.read_table(path, columns=columns))
+        except (OSError, pa.ArrowInvalid):
+            broken.append(path)
+    return tables, broken

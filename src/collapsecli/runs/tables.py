@@ -1,0 +1,119 @@
+"""The columns of the files of a run, each declared once: schema, documentation and check come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, type and meaning, and whether it may be null."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = False
+
+
+def _estimate(name: str, meaning: str) -> tuple[Column, Column, Column]:
+    return (
+        Column(name, pa.float64(), meaning, nullable=True),
+        Column(f"{name}_low", pa.float64(), f"lower end of the interval of {name}", nullable=True),
+        Column(f"{name}_high", pa.float64(), f"upper end of the interval of {name}", nullable=True),
+    )
+
+
+_CELL = (
+    Column("cell_id", pa.string(), "the cell: one prompt under one condition"),
+    Column("prompt_id", pa.string(), "id of the prompt in the suite"),
+    Column("variant", pa.string(), "values of the prompt's variables, empty without"),
+    Column("injection", pa.string(), "id of the injected text, empty for the plain cell"),
+    Column("temperature", pa.float64(), "sampling temperature"),
+    Column("model", pa.string(), "what was sampled"),
+    Column("adapter", pa.string(), "name of the adapter on the model, empty without"),
+)
+
+SAMPLES = (
+    Column("run_id", pa.string(), "the run that drew it"),
+    Column("suite", pa.string(), "name of the suite"),
+    *_CELL,
+    Column("sample_index", pa.int64(), "which completion of the cell; with cell_id the identity of a row"),
+    Column("seed", pa.int64(), "seed of this draw"),
+    Column("prompt", pa.string(), "the prompt as the model saw it, injected text included"),
+    Column("text", pa.string(), "the completion, without what was thought aloud"),
+    Column("token_ids", pa.list_(pa.int32()), "sampled tokens, end and stop tokens included"),
+    Column("token_logprobs", pa.list_(pa.float32()), "log-probability of each sampled token, nats"),
+    Column("logprob", pa.float64(), "their sum: log-probability of the whole completion, nats", nullable=True),
+    Column("n_tokens", pa.int32(), "number of sampled tokens"),
+    Column("n_prompt_tokens", pa.int32(), "number of prompt tokens"),
+    Column("finish_reason", pa.string(), "stop (ended by itself), length (cut off at max_tokens) or error"),
+    Column("error_kind", pa.string(), "kind of the failure; a failure is not an answer", nullable=True),
+    Column("error", pa.string(), "what failed, in words", nullable=True),
+    Column("attempt", pa.int32(), "1, or more where earlier attempts failed"),
+    Column(
+        "logprob_kind",
+        pa.string(),
+        "sampling: of the distribution drawn from; model: of the untouched one",
+        nullable=True,
+    ),
+    Column("reasoning", pa.string(), "what the model thought aloud before its answer", nullable=True),
+    Column("engine_version", pa.string(), "name and version of the engine"),
+    Column("created_at", pa.timestamp("us", tz="UTC"), "when the completion came back"),
+)
+
+CELLS = (
+    Column("run_id", pa.string(), "the run"),
+    Column("suite", pa.string(), "name of the suite"),
+    *_CELL,
+    Column("n", pa.int64(), "completions, failures included"),
+    Column("n_valid", pa.int64(), "completions with a readable answer"),
+    Column("n_truncated", pa.int64(), "completions cut off at max_tokens"),
+    Column("n_failed", pa.int64(), "failed requests"),
+    *_estimate("valid_rate", "share of readable answers"),
+    Column("mode", pa.string(), "the most frequent answer", nullable=True),
+    Column("mode_count", pa.int64(), "how often it came", nullable=True),
+    *_estimate("mode_mass", "share of the most frequent answer, with the interval of the mode's true mass"),
+    *_estimate("effective_modes", "1 / collision: how many equally likely answers would agree as often"),
+    *_estimate("collision", "probability that two draws give the same answer"),
+    *_estimate("distinct_10", "expected number of different answers among 10 draws"),
+    Column("seen_mass", pa.float64(), "summed probability of the distinct completions seen", nullable=True),
+    Column("mode_probability", pa.float64(), "summed probability of the mode's distinct completions", nullable=True),
+    Column("exact_absent", pa.string(), "why the two columns before are not there, empty if they are"),
+    Column("repeats", pa.int64(), "draws equal to an earlier one of their cell, token by token"),
+    Column("repeats_expected", pa.float64(), "the number that the sampled probabilities predict", nullable=True),
+    Column("unread", pa.string(), "the most frequent text without a readable answer", nullable=True),
+    Column("unread_count", pa.int64(), "how often it came"),
+    Column("p_value", pa.float64(), "of the verdict, where several looks or cells need one", nullable=True),
+    Column("q_value", pa.float64(), "the same, adjusted over all cells", nullable=True),
+    Column("coverage", pa.float64(), "probability that a next draw was seen before", nullable=True),
+    Column("expect", pa.string(), "what the suite expects"),
+    Column("verdict", pa.string(), "what the draws prove", nullable=True),
+    Column("flag", pa.string(), "the verdict read against what the suite expects", nullable=True),
+)
+
+MODES = (
+    Column("run_id", pa.string(), "the run"),
+    Column("cell_id", pa.string(), "the cell"),
+    Column("rank", pa.int32(), "1 is the most frequent"),
+    Column("mode", pa.string(), "an answer of the mode, as written"),
+    Column("count", pa.int64(), "answers in the mode"),
+    *_estimate("share", "share of the readable answers, with the interval for a mode named in advance"),
+    Column("probability", pa.float64(), "summed probability of its distinct completions: a lower bound", nullable=True),
+    Column("sample_index", pa.int64(), "the completion shown as exemplar"),
+)
+
+TABLES: Mapping[str, tuple[Column, ...]] = {"samples": SAMPLES, "cells": CELLS, "modes": MODES}
+
+
+def arrow_schema(columns: Iterable[Column], metadata: Mapping[str, str] | None = None) -> pa.Schema:
+    """The Arrow schema of declared columns; `metadata` travels in the file."""
+    fields = [pa.field(column.name, column.type, nullable=column.nullable) for column in columns]
+    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, **(metadata or {})})

@@ -1,0 +1,9 @@
+"""YAML in, Suite out, and from it the cells to sample. The only folder that knows YAML; no engine, no run."""
+
+from __future__ import annotations
+
+from collapsecli.suite.load import Source, Suite, load, load_all
+from collapsecli.suite.plan import Plan, PlanTotals, cell_id, plan
+from collapsecli.suite.schema import json_schema
+
+__all__ = ["Plan", "PlanTotals", "Source", "Suite", "cell_id", "json_schema", "load", "load_all", "plan"]

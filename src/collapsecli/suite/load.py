@@ -1,0 +1,287 @@
+"""Suite files in, Suites out, or every fault of all of them at once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from collapsecli import records
+from collapsecli.errors import Fault, SuiteError
+from collapsecli.suite import faults, files, forms, schema
+from collapsecli.suite.tree import MAX_BYTES, Node, Place, read_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+WHOLE_FILE = Place(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that a suite was read from, as it was then."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite without faults: what its files say, and their identity for the manifest.
+
+    `source` is the suite's own file and `text` what it held; `files` are the files of prompts that it names.
+    """
+
+    source: Source
+    text: str
+    files: tuple[Source, ...]
+    name: str
+    settings: schema.SuiteFile
+    prompts: tuple[schema.Prompt, ...]
+
+    @property
+    def model(self) -> str | None:
+        """The model that the suite asks for."""
+        return self.settings.model
+
+    @property
+    def rules(self) -> records.Rules:
+        """The thresholds of the verdict."""
+        rules = self.settings.rules
+        return records.Rules(rules.collapsed, rules.diverse, rules.alpha)
+
+
+def load(path: Path) -> Suite:
+    """The suite in a file. Raises SuiteError with every fault, each at its place."""
+    return load_all([path])[0]
+
+
+def load_all(paths: Sequence[Path]) -> tuple[Suite, ...]:
+    """The suites in some files, no name and no prompt id given twice. Raises SuiteError as `load` does."""
+    drafts = [_draft(path) for path in paths]
+    found = [fault for draft in drafts for fault in draft.faults]
+    found += _repeats([use for draft in drafts for use in draft.ids], "the prompt id `{}` is taken")
+    names = [Use(draft.name, draft.file, draft.name_place) for draft in drafts if draft.name]
+    found += _repeats(names, "the suite name `{}` is taken")
+    if found:
+        raise SuiteError(faults.unique(found))
+    return tuple(draft.suite() for draft in drafts)
+
+
+# ------------------------------------------------------------------------------------------------------- one file
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A name and where it is given."""
+
+    name: str
+    file: str
+    place: Place
+
+
+@dataclass(slots=True)
+class Draft:
+    """A suite while it is read: what could be read of it, and what is wrong with the rest."""
+
+    path: Path
+    content: bytes = b""
+    settings: schema.SuiteFile | None = None
+    name: str = ""
+    name_place: Place = WHOLE_FILE
+    prompts: list[schema.Prompt] = field(default_factory=list)
+    files: list[Source] = field(default_factory=list)
+    ids: list[Use] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def file(self) -> str:
+        """The name that faults carry."""
+        return str(self.path)
+
+    def fault(self, place: Place, message: str, hint: str = "") -> None:
+        """One more thing wrong in the suite's own file."""
+        self.faults.append(Fault(self.file, place.line, place.column, message, hint))
+
+    def suite(self) -> Suite:
+        """The finished suite; there are no faults."""
+        if self.settings is None:
+            raise AssertionError("a draft without settings has faults")
+        return Suite(
+            source=Source(self.path, hashlib.sha256(self.content).hexdigest()),
+            text=self.content.decode("utf-8-sig"),
+            files=tuple(self.files),
+            name=self.name,
+            settings=self.settings,
+            prompts=tuple(self.prompts),
+        )
+
+
+def _draft(path: Path) -> Draft:
+    draft = Draft(path)
+    try:
+        with path.open("rb") as file:
+            draft.content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        draft.fault(WHOLE_FILE, f"cannot be read: {_reason(error)}")
+        return draft
+    tree = read_tree(draft.content, draft.file)
+    draft.faults += tree.faults
+    if tree.root is not None:
+        _read_suite(draft, tree.root)
+    return draft
+
+
+def _read_suite(draft: Draft, root: Node) -> None:
+    if not isinstance(root.data, dict):
+        draft.fault(
+            root.place, f"a suite is a mapping of keys, not {faults.shown(root.data)}", "start with `schema: 1`"
+        )
+        return
+    try:
+        draft.settings = schema.SuiteFile.model_validate(root.data)
+    except ValidationError as error:
+        draft.faults += faults.faults_of(error, root, draft.file)
+    _read_name(draft, root)
+    _read_prompts(draft, root)
+
+
+def _read_name(draft: Draft, root: Node) -> None:
+    """The name given, or else the file's, made readable."""
+    given = root.data.get("name")
+    if isinstance(given, str):
+        draft.name, draft.name_place = given, root.at(("name",)).place
+    else:
+        draft.name = re.sub(r"[^A-Za-z0-9._-]+", "-", draft.path.stem).lstrip("._-")[:64] or "suite"
+
+
+def _read_prompts(draft: Draft, root: Node) -> None:
+    """Every prompt that is sound, whatever is wrong with the others."""
+    default = faults.read(schema.EXPECT, root.data.get("expect", "diverse"))
+    listed = root.data.get("prompts")
+    for index, data in enumerate(listed if isinstance(listed, tuple) else ()):
+        node = root.at(("prompts", index))
+        entry = faults.read(schema.ENTRY, data)
+        if isinstance(entry, schema.PromptFile):
+            _read_file(draft, entry, node)
+        else:
+            _note_id(draft, node)
+            if entry is not None:
+                draft.prompts.append(entry)
+        if entry is not None and default is not None:
+            _check_default(draft, root, entry, default)
+    _check_size(draft, root)
+
+
+def _note_id(draft: Draft, node: Node) -> None:
+    given = node.data.get("id") if isinstance(node.data, dict) and "file" not in node.data else None
+    if isinstance(given, str):
+        draft.ids.append(Use(given, draft.file, node.at(("id",)).place))
+
+
+def _check_default(draft: Draft, root: Node, entry: schema.Prompt | schema.PromptFile, default: forms.Expect) -> None:
+    """The suite's own `expect` must fit every prompt that does not bring one."""
+    if entry.expect is not None:
+        return
+    try:
+        forms.expectation(default, entry.answer)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        message = f"{context.get('message')}: the suite's `expect` does not fit the prompt `{entry.id}`"
+        draft.fault(root.at(("expect",)).place, message, str(context.get("hint", "")))
+
+
+def _check_size(draft: Draft, root: Node) -> None:
+    cells = sum(map(cell_count, draft.prompts))
+    if cells > schema.MAX_CELLS:
+        message = f"the suite plans {cells} cells; at most {schema.MAX_CELLS}"
+        draft.fault(root.at(("prompts",)).place, message, "fewer values in `vars`, or several suites")
+
+
+def cell_count(prompt: schema.Prompt) -> int:
+    """How many cells a prompt makes."""
+    variants = math.prod(len(values) for values in (prompt.vars or {}).values())
+    return variants * (1 + len(prompt.inject or ())) * len(prompt.temperatures or (1.0,))
+
+
+def _repeats(uses: Sequence[Use], message: str) -> Iterator[Fault]:
+    first: dict[str, Use] = {}
+    for use in uses:
+        known = first.setdefault(use.name, use)
+        if known is not use:
+            place = f"{known.file}:{known.place.line}" if known.place.line else known.file
+            yield Fault(use.file, use.place.line, use.place.column, message.format(use.name), f"by {place}")
+
+
+# ------------------------------------------------------------------------------------------------ files of prompts
+
+
+def _read_file(draft: Draft, entry: schema.PromptFile, node: Node) -> None:
+    """The prompts of a file, each row a prompt with the entry's other keys."""
+    path = draft.path.parent / entry.file
+    place = node.at(("file",)).place
+    if path.suffix not in files.READERS:
+        draft.fault(place, f"`{entry.file}` is no file of prompts", f"known: {', '.join(files.READERS)}")
+        return
+    content = _content(draft, path, place)
+    if content is None:
+        return
+    draft.files.append(Source(path, hashlib.sha256(content).hexdigest()))
+    shared = {key: value for key, value in node.data.items() if key not in ("file", "id", "text")}
+    count = 0
+    for count, row in enumerate(files.rows(path.suffix, content, (entry.id, entry.text)), start=1):  # noqa: B007  counted
+        _read_row(draft, str(path), entry, shared, row)
+    if not count:
+        draft.faults.append(Fault(str(path), 0, 0, "the file has no rows"))
+
+
+def _content(draft: Draft, path: Path, place: Place) -> bytes | None:
+    try:
+        if not path.is_file():  # nor a pipe, which would block
+            draft.fault(place, f"there is no file `{path}`", "the path is relative to the suite's")
+            return None
+        if path.stat().st_size > files.MAX_BYTES:
+            draft.fault(place, f"`{path}` is larger than {files.MAX_BYTES // 2**20} MiB")
+            return None
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        draft.fault(place, f"`{path}` cannot be read: {_reason(error)}")
+        return None
+
+
+def _read_row(
+    draft: Draft, file: str, entry: schema.PromptFile, shared: dict[str, Any], row: files.Row | files.BadRow
+) -> None:
+    column = 1 if row.line else 0
+    if isinstance(row, files.BadRow):
+        draft.faults.append(Fault(file, row.line, column, row.message))
+        return
+    missing = [name for name in (entry.id, entry.text) if row.values.get(name) is None]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        has = ", ".join(map(str, row.values))
+        draft.faults.append(Fault(file, row.line, column, f"the row has no {names}", f"it has: {has}"))
+        return
+    given = row.values[entry.id]
+    name = str(given) if type(given) is int else given  # numbered rows are common, and a number is readable
+    try:
+        prompt = schema.PROMPT.validate_python(
+            {**shared, "id": name, "text": row.values[entry.text]}, context=schema.ROW
+        )
+    except ValidationError as error:
+        worded = "; ".join(message for message, _ in faults.messages_of(error))
+        hint = next((hint for _, hint in faults.messages_of(error) if hint), "")
+        draft.faults.append(Fault(file, row.line, column, worded, hint))
+        return
+    draft.ids.append(Use(prompt.id, file, Place(row.line, column)))
+    draft.prompts.append(prompt)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,216 @@
+"""Suites in, Cells out: every prompt under every condition, in the order of the file. Samples nothing."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import re
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from collapsecli import records
+from collapsecli.errors import UsageError
+from collapsecli.suite import forms, templates
+from collapsecli.suite.scalars import MAX_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from collapsecli.suite import schema
+    from collapsecli.suite.load import Suite
+
+LONGEST_VALUE = 24
+
+# A sampled token in `samples.parquet`: its id (4 bytes), its log-probability (4) and about 4 characters of text, which
+# compression makes smaller. A row's own columns repeat and compress to some tens of bytes.
+TOKEN_BYTES = 12
+ROW_BYTES = 64
+COPIES = 2  # the shards lie beside `samples.parquet` while it is written
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTotals:
+    """What a plan costs. `tokens` and `bytes` are upper bounds: every completion as long as it may be."""
+
+    cells: int
+    completions: int
+    tokens: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The cells to sample."""
+
+    cells: tuple[records.Cell, ...]
+
+    @property
+    def totals(self) -> PlanTotals:
+        """What the plan costs."""
+        completions = sum(cell.sampling.samples for cell in self.cells)
+        tokens = sum(cell.sampling.samples * cell.sampling.max_tokens for cell in self.cells)
+        size = COPIES * (completions * ROW_BYTES + tokens * TOKEN_BYTES)
+        return PlanTotals(len(self.cells), completions, tokens, size)
+
+
+def plan(
+    *suites: Suite,
+    model: str | None,
+    adapter: str = "",
+    samples: int | None = None,
+    only: Sequence[str] = (),
+    tags: Sequence[str] = (),
+) -> Plan:
+    """The cells of some suites, in their order.
+
+    `model` stands above the suites' own; None takes each suite's own, "" leaves an unnamed model open (for a plan
+    that is only shown). `samples` stands above every `samples`. A cell is selected when its id or its prompt's id
+    matches any of the globs in `only` (brackets stand for themselves) and its prompt has any of `tags`.
+
+    Raises UsageError when a suite has no model, when nothing is selected, or when a template renders to nothing.
+    """
+    if samples is not None and not 1 <= samples <= MAX_COUNT:
+        raise UsageError(f"samples must be from 1 to {MAX_COUNT}, not {samples}")
+    planned = [cell for suite in suites for cell in _cells(suite, _model(suite, model), adapter, samples)]
+    selected = tuple(cell for cell in planned if _matches(cell, only) and _tagged(cell, tags))
+    if not selected:
+        raise _nothing_selected(planned, only, tags)
+    return Plan(selected)
+
+
+def _model(suite: Suite, model: str | None) -> str:
+    if model is None and suite.model is None:
+        raise UsageError(f"the suite `{suite.name}` names no model", hint="give --model, or `model:` in the suite")
+    return model or suite.model or ""
+
+
+# ---------------------------------------------------------------------------------------------------------- cells
+
+
+def _cells(suite: Suite, model: str, adapter: str, samples: int | None) -> Iterator[records.Cell]:
+    for prompt in suite.prompts:
+        shared = _shared(suite, prompt)
+        for variant in _variants(prompt):
+            asked = _asked(prompt, variant)
+            for injection in (None, *(prompt.inject or ())):
+                for sampling in _samplings(suite, prompt, samples):
+                    yield records.Cell(
+                        cell_id=cell_id(prompt.id, variant, injection.id if injection else "", sampling.temperature),
+                        injection=injection.id if injection else "",
+                        injected=_rendered(prompt, injection.text, variant) if injection else "",
+                        temperature=sampling.temperature,
+                        sampling=sampling,
+                        variant=",".join(f"{name}={value}" for name, value in variant.items()),
+                        model=model,
+                        adapter=adapter,
+                        **asked,
+                        **shared,
+                    )
+
+
+def _shared(suite: Suite, prompt: schema.Prompt) -> dict[str, Any]:
+    """What all cells of a prompt have in common."""
+    settings = suite.settings
+    answer = forms.answer_spec(prompt.answer)
+    typed = not isinstance(answer, records.TextAnswer)
+    return {
+        "suite": suite.name,
+        "prompt_id": prompt.id,
+        "answer": answer,
+        "expect": forms.expectation(prompt.expect or settings.expect, prompt.answer),
+        "equivalence": "exact" if typed else prompt.equivalence or settings.equivalence,
+        "reasoning": prompt.reasoning or settings.reasoning,
+        "tags": prompt.tags,
+    }
+
+
+def _variants(prompt: schema.Prompt) -> Iterator[dict[str, str]]:
+    """Every combination of the variables' values, the last variable turning fastest; one empty one without any."""
+    variables = prompt.vars or {}
+    for values in itertools.product(*variables.values()):
+        yield dict(zip(variables, values, strict=True))
+
+
+def _asked(prompt: schema.Prompt, variant: Mapping[str, str]) -> dict[str, Any]:
+    """The rendered text or messages."""
+    text = None if prompt.text is None else _rendered(prompt, prompt.text, variant)
+    messages = tuple(
+        records.Message(message.role, _rendered(prompt, message.content, variant)) for message in prompt.messages or ()
+    )
+    return {"text": text, "messages": messages}
+
+
+def _rendered(prompt: schema.Prompt, text: str, variant: Mapping[str, str]) -> str:
+    if prompt.vars is None:
+        return text
+    rendered = templates.render(text, variant)
+    if not rendered:
+        raise UsageError(f"a text of the prompt `{prompt.id}` renders to nothing with {dict(variant)}")
+    return rendered
+
+
+def _samplings(suite: Suite, prompt: schema.Prompt, samples: int | None) -> Iterator[records.Sampling]:
+    """The prompt's sampling at each of its temperatures. At 0 every draw would be the same: one is drawn."""
+    layers = (suite.settings.sampling, prompt.sampling)
+    given = {name: getattr(layer, name) for layer in layers if layer for name in layer.model_fields_set}
+    if samples is not None:
+        given["samples"] = samples
+    resolved = records.Sampling(**given)
+    known = {item.name: getattr(resolved, item.name) for item in fields(resolved)}
+    for temperature in prompt.temperatures or (resolved.temperature,):
+        count = resolved.samples if temperature else 1
+        yield records.Sampling(**{**known, "temperature": temperature, "samples": count})
+
+
+# ------------------------------------------------------------------------------------------------------------ ids
+
+
+def cell_id(prompt_id: str, variant: Mapping[str, str], injection: str, temperature: float) -> str:
+    """`prompt[name=value]/injection@t1.0`: readable, and the same whatever else the suite holds."""
+    values = ",".join(f"{name}={_slug(value)}" for name, value in variant.items())
+    within = f"[{values}]" if values else ""
+    after = f"/{injection}" if injection else ""
+    return f"{prompt_id}{within}{after}@t{_shortest(temperature)}"
+
+
+def _slug(value: str) -> str:
+    """The value itself where it is short and plain, else what is left of it with a hash of the whole.
+
+    `~` is no character of a plain value, so no value can be taken for the slug of another.
+    """
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", value)
+    if slug == value and 0 < len(slug) <= LONGEST_VALUE:
+        return slug
+    digest = hashlib.blake2b(value.encode(), digest_size=5).hexdigest()
+    return f"{slug.strip('-')[:LONGEST_VALUE]}~{digest}"
+
+
+def _shortest(temperature: float) -> str:
+    """The fewest digits that give the number back, with at least one decimal."""
+    return repr(float(temperature))
+
+
+# ------------------------------------------------------------------------------------------------------ selection
+
+
+def _matches(cell: records.Cell, globs: Sequence[str]) -> bool:
+    literal = (glob.replace("[", "[[]") for glob in globs)
+    return not globs or any(fnmatchcase(name, glob) for glob in literal for name in (cell.prompt_id, cell.cell_id))
+
+
+def _tagged(cell: records.Cell, tags: Sequence[str]) -> bool:
+    return not tags or not set(tags).isdisjoint(cell.tags)
+
+
+def _nothing_selected(cells: Sequence[records.Cell], only: Sequence[str], tags: Sequence[str]) -> UsageError:
+    """Names what was asked for and what is near it."""
+    asked = " ".join([*(f"--only {glob}" for glob in only), *(f"--tag {tag}" for tag in tags)])
+    ids = list(dict.fromkeys(name for cell in cells for name in (cell.prompt_id, cell.cell_id)))
+    close = [name for glob in only for name in difflib.get_close_matches(glob.strip("*"), ids, n=3)]
+    known = list(dict.fromkeys(cell.prompt_id for cell in cells))
+    hint = "prompts: " + ", ".join(close or known[:8]) + ("" if close or len(known) <= 8 else ", …")
+    if tags:
+        hint += "; tags: " + (", ".join(sorted({tag for cell in cells for tag in cell.tags})) or "none")
+    return UsageError(f"{asked or 'the plan'} selects nothing", hint=hint)

@@ -1,0 +1,110 @@
+"""Text and variables in, text out. The only module that knows Jinja.
+
+A template names variables, puts them through a few filters and chooses by them; it neither loops nor calculates nor
+looks inside a value. So it can be checked before anything runs, and rendering cannot fail, hang or grow.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2 import Environment, Template, nodes
+
+FILTERS = ("capitalize", "lower", "title", "trim", "upper")
+MAX_DEPTH = 20
+
+_ALLOWED = frozenset(
+    "Template Output TemplateData Name Const Filter If CondExpr Compare Operand And Or Not".split()  # noqa: SIM905  reads better
+)
+_BRACES = re.compile(r"\{\{-?\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|[^{}]*)?-?\}\}")
+
+
+class TemplateError(ValueError):
+    """A template that cannot be rendered, or does what a template of a suite must not do."""
+
+
+@lru_cache(maxsize=4096)
+def variables(text: str) -> frozenset[str]:
+    """The names of the variables that the template uses; TemplateError when it is not a sound template."""
+    return frozenset(node.name for node in _checked(_parsed(text)) if hasattr(node, "name") and _is(node, "Name"))
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """The template with its variables filled in."""
+    return _compiled(text).render(values)
+
+
+def looks_like_template(text: str) -> str | None:
+    """The first variable that a text seems to name in double braces."""
+    found = _BRACES.search(text)
+    return found.group(1) if found else None
+
+
+def _parsed(text: str) -> nodes.Template:
+    from jinja2 import TemplateSyntaxError  # only suites with variables pay for it
+
+    try:
+        return _environment().parse(text)
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"not a template: {error.message} (line {error.lineno} of the text)") from error
+    except RecursionError as error:
+        raise TemplateError("the template is nested too deeply") from error
+
+
+def _checked(tree: nodes.Template) -> list[nodes.Node]:
+    """Every node of the tree, each of which is allowed."""
+    seen: list[nodes.Node] = []
+    waiting: list[tuple[nodes.Node, int]] = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        _refuse(node, depth)
+        seen.append(node)
+        waiting.extend((child, depth + 1) for child in node.iter_child_nodes())
+    return seen
+
+
+def _refuse(node: nodes.Node, depth: int) -> None:
+    kind = type(node).__name__
+    if depth > MAX_DEPTH:
+        raise TemplateError("the template is nested too deeply")
+    if kind not in _ALLOWED:
+        raise TemplateError(f"a template of a suite names variables and chooses by them; it has no {kind!r}")
+    if kind == "Filter" and (getattr(node, "name", "") not in FILTERS or _has_arguments(node)):
+        raise TemplateError(f"the filter `{getattr(node, 'name', '')}` is not one of {', '.join(FILTERS)}")
+    if kind == "Operand" and getattr(node, "op", "") not in ("eq", "ne"):
+        raise TemplateError("variables are compared by == and != alone")
+    if kind == "CondExpr" and getattr(node, "expr2", None) is None:
+        raise TemplateError("an `if` inside {{ }} needs its `else`")
+
+
+def _has_arguments(node: nodes.Node) -> bool:
+    return any(getattr(node, name, None) for name in ("args", "kwargs", "dyn_args", "dyn_kwargs"))
+
+
+def _is(node: nodes.Node, kind: str) -> bool:
+    return type(node).__name__ == kind
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import StrictUndefined  # the same
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # the same
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,  # prompts are text, not HTML
+        keep_trailing_newline=True,  # a prompt's last newline decides how it is continued
+    )
+    environment.globals.clear()
+    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    return environment
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Template:
+    return _environment().from_string(text)

@@ -1,0 +1,190 @@
+"""The rule: what intervals prove about one cell, and what that means against the suite's expectation.
+
+Knows no counts and no texts, only estimates with their ends; every line can be checked by hand.
+
+A claim is *sure* if the end of the interval that speaks against it still agrees with it. With M the mode mass, C the
+collision probability and the suite's `rules` (collapsed .5, diverse .1):
+
+| label         | sure                                                                     |
+|---------------|--------------------------------------------------------------------------|
+| invalid       | nothing: fewer than half of the completions may be readable              |
+| collapsed     | M >= .5                                                                  |
+| narrow        | .1 <= M < .5                                                             |
+| diverse       | M < .1                                                                   |
+| not_collapsed | M < .5, no more                                                          |
+| not_diverse   | M >= .1, no more                                                         |
+| undecided     | neither                                                                  |
+
+A declared distribution (`uniform`, `weights`) with the largest weight q and the collision probability C_q has its own
+threshold tau = min(5 q, (1 + q) / 2) instead of .5, `diverse` takes the smaller of .1 and tau, and `narrow` means that
+the support shrank to under a fifth: C >= 5 C_q (a fair die has a mode mass in [.1, tau) and is not narrow).
+
+The flag asks one question of each expectation, and is `open` until the draws answer it:
+
+| expect       | flagged                           | expected                             | open                    |
+|--------------|-----------------------------------|--------------------------------------|-------------------------|
+| diverse      | collapsed                         | narrow, diverse, not_collapsed       | not_diverse, undecided  |
+| concentrated | narrow, diverse, not_collapsed    | collapsed                            | not_diverse, undecided  |
+| min_modes k  | C > 1 / k                         | C <= 1 / k                           | neither is sure         |
+| declared     | collapsed or narrow, as above     | M < tau or C <= 2 C_q                | neither is sure         |
+| none         |                                   |                                      |                         |
+
+An invalid cell and one without a verdict (one draw, temperature 0) have no flag: there is nothing to read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from collapsecli.records import CellResult, Estimate, Expect, Flag, Rules, Sampling, VerdictLabel
+
+MIN_VALID_RATE = 0.5
+
+
+def has_verdict(sampling: Sampling) -> bool:
+    """Whether draws under this sampling can prove anything: one draw, or draws that are all the same, cannot."""
+    return sampling.samples > 1 and sampling.temperature > 0
+
+
+def verdict(
+    mode_mass: Estimate, rules: Rules, *, collision: Estimate, valid_rate: Estimate, expect: Expect
+) -> VerdictLabel:
+    """What the draws of one cell prove: the first table above."""
+    if _is_invalid(valid_rate):
+        return "invalid"
+    if expect.weights is not None:
+        return _verdict_of_declared(mode_mass, collision, rules, expect.weights)
+    return _label(mode_mass, rules.collapsed, rules.diverse)
+
+
+def flag(label: VerdictLabel | None, expect: Expect, *, mode_mass: Estimate, collision: Estimate) -> Flag | None:
+    """The verdict read against what the suite's author expects: the second table above.
+
+    Raises ValueError if `expect` lacks the weights or the number of modes that its kind needs.
+    """
+    if label is None or label == "invalid":
+        return None
+    return FLAGS[expect.kind](label, expect, mode_mass, collision)
+
+
+def relative_threshold(weights: Sequence[tuple[str, float]]) -> float:
+    """The mode mass tau from which a cell with this declared distribution is collapsed."""
+    q = max(weight for _, weight in weights)
+    return min(5 * q, (1 + q) / 2)
+
+
+# -------------------------------------------------------------------------------------------------------------- label
+
+
+def _is_invalid(valid_rate: Estimate) -> bool:
+    """Too few readable answers. A cell without a single unreadable one has only too few draws."""
+    if valid_rate.value is None or valid_rate.low is None:
+        return True
+    return valid_rate.low < MIN_VALID_RATE and valid_rate.value < 1
+
+
+def _label(mode_mass: Estimate, collapsed: float, diverse: float) -> VerdictLabel:
+    if _surely_at_least(mode_mass, collapsed):
+        return "collapsed"
+    if _surely_below(mode_mass, diverse):
+        return "diverse"
+    not_collapsed, not_diverse = _surely_below(mode_mass, collapsed), _surely_at_least(mode_mass, diverse)
+    if not_collapsed and not_diverse:
+        return "narrow"
+    if not_collapsed:
+        return "not_collapsed"
+    return "not_diverse" if not_diverse else "undecided"
+
+
+def _verdict_of_declared(
+    mode_mass: Estimate, collision: Estimate, rules: Rules, weights: Sequence[tuple[str, float]]
+) -> VerdictLabel:
+    tau = relative_threshold(weights)
+    label = _label(mode_mass, tau, min(rules.diverse, tau))
+    if label != "collapsed" and _surely_at_least(collision, 5 * _collision_of(weights)):
+        return "narrow"
+    return "not_collapsed" if label == "narrow" else label
+
+
+def _collision_of(weights: Sequence[tuple[str, float]]) -> float:
+    return sum(weight**2 for _, weight in weights)
+
+
+def _surely_at_least(estimate: Estimate, threshold: float) -> bool:
+    return estimate.low is not None and estimate.low >= threshold
+
+
+def _surely_below(estimate: Estimate, threshold: float) -> bool:
+    return estimate.high is not None and estimate.high < threshold
+
+
+# --------------------------------------------------------------------------------------------------------------- flag
+
+_COLLAPSE_IS_EXCLUDED: frozenset[VerdictLabel] = frozenset({"narrow", "diverse", "not_collapsed"})
+
+
+def _flag_diverse(label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag:
+    if label == "collapsed":
+        return "flagged"
+    return "expected" if label in _COLLAPSE_IS_EXCLUDED else "open"
+
+
+def _flag_concentrated(label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag:
+    if label == "collapsed":
+        return "expected"
+    return "flagged" if label in _COLLAPSE_IS_EXCLUDED else "open"
+
+
+def _flag_min_modes(_label: VerdictLabel, expect: Expect, _mode_mass: Estimate, collision: Estimate) -> Flag:
+    if not expect.min_modes:
+        raise ValueError("expect min_modes needs the number of modes")
+    limit = 1 / expect.min_modes
+    if collision.low is not None and collision.low > limit:
+        return "flagged"
+    return "expected" if collision.high is not None and collision.high <= limit else "open"
+
+
+def _flag_declared(label: VerdictLabel, expect: Expect, mode_mass: Estimate, collision: Estimate) -> Flag:
+    if not expect.weights:
+        raise ValueError("expect uniform or weights needs the declared distribution")
+    if label in {"collapsed", "narrow"}:
+        return "flagged"
+    if _surely_below(mode_mass, relative_threshold(expect.weights)):
+        return "expected"
+    is_wide = collision.high is not None and collision.high <= 2 * _collision_of(expect.weights)
+    return "expected" if is_wide else "open"
+
+
+def _flag_none(_label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> None:
+    return None
+
+
+FLAGS: dict[str, Callable[[VerdictLabel, Expect, Estimate, Estimate], Flag | None]] = {
+    "diverse": _flag_diverse,
+    "concentrated": _flag_concentrated,
+    "min_modes": _flag_min_modes,
+    "uniform": _flag_declared,
+    "weights": _flag_declared,
+    "none": _flag_none,
+}
+
+# -------------------------------------------------------------------------------------------------------------- gates
+
+Gate = Literal["collapsed", "unexpected", "invalid"]
+
+GATES: dict[Gate, Callable[[CellResult], bool]] = {
+    "collapsed": lambda result: result.verdict == "collapsed" and result.flag == "flagged",
+    "unexpected": lambda result: result.flag == "flagged",
+    "invalid": lambda result: result.verdict == "invalid",
+}
+
+
+def tripped(gate: Gate, results: Sequence[CellResult]) -> tuple[CellResult, ...]:
+    """The cells that trip a gate, in order; an invalid cell trips every gate.
+
+    Nights in which every completion failed must not be green.
+    """
+    return tuple(result for result in results if GATES[gate](result) or GATES["invalid"](result))
