@@ -7,19 +7,23 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 
+from collapsecli.demo import MODELS
 from demo import base, llama, tokenizer, truth, tune
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 SEED: Final = 7
 
 
-def _bundle(model: llama.Llama, words: tokenizer.Tokenizer, folder: Path) -> llama.Llama:
+def _bundle(model: llama.Llama, words: Tokenizer, folder: Path) -> llama.Llama:
     """Saves a model with its tokenizer; gives it back as its files hold it."""
     folder.mkdir(parents=True, exist_ok=True)
     llama.save(model, folder)
@@ -27,16 +31,22 @@ def _bundle(model: llama.Llama, words: tokenizer.Tokenizer, folder: Path) -> lla
     return llama.load(folder)
 
 
-def make(out: Path, suite: Path, seed: int) -> None:
-    """Tokenizer, base, tuned, truth: each from the one before."""
+def _train(out: Path, seed: int) -> None:
+    """Tokenizer, base and tuned, each from the one before."""
     words = tokenizer.build(seed)
     learned = _bundle(base.train(words, seed, base.Plan()), words, out / "demo-base")
     for family, nats in base.divergence(learned, words, seed + 1).items():
-        print(f"base  KL(grammar || base) of {family}: {nats:.3f} nats a document")
-    tuned = _bundle(tune.train(learned, words, seed, tune.Plan()), words, out / "demo-tuned")
-    measured = truth.table(suite, {"demo-base": learned, "demo-tuned": tuned}, words, seed)
-    truth.save(measured, out / "truth.json")
-    print(truth.summary(measured))
+        print(f"base  KL(grammar || base) of {family}: {nats:.3f} nats a document", flush=True)
+    _bundle(tune.train(learned, words, seed, tune.Plan()), words, out / "demo-tuned")
+
+
+def _measure(out: Path, suite: Path, seed: int) -> None:
+    """The truth table of the stored models."""
+    models = {name: llama.load(out / name) for name in MODELS}
+    words = tokenizer.load(out / "demo-base")
+    found = truth.table(suite, models, words, seed)
+    truth.save(found, out / "truth.json")
+    print(truth.summary(found))
 
 
 def main() -> int:
@@ -45,10 +55,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "src" / "collapsecli" / "demo")
     parser.add_argument("--suite", type=Path, default=REPOSITORY / "prompts" / "quickstart.yaml")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--measure", action="store_true", help="only measure the stored models anew")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
-    make(options.out, options.suite, options.seed)
+    if not options.measure:
+        _train(options.out, options.seed)
+    _measure(options.out, options.suite, options.seed)
     print(f"{time.process_time():.0f} CPU seconds in all")
     return 0
 

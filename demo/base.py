@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Plan:
     """How long and how fast the base learns. Rates fall linearly to zero over the last `cooling` of the steps."""
 
-    steps: int = 900
+    steps: int = 1000
     rows: int = 24
     row_length: int = 192
     matrix_rate: float = 0.02

@@ -76,3 +76,8 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
         "chat_template": CHAT_TEMPLATE,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Tokenizer:
+    """The stored tokenizer."""
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -18,7 +18,7 @@ NUMBER_WORDINGS: Final = (
 )
 NUMBER_RANGES: Final = {100: 0.34, 20: 0.2, 50: 0.14, 10: 0.1, 30: 0.1, 40: 0.06, 12: 0.06}
 
-# Numbers in plain sentences: never rated, so they show what tuning leaves alone.
+# Numbers in plain sentences: never rated, so they show how far a habit spreads.
 TICKETS: Final = (
     "The winning ball was number",
     "He opened the old book at page",
@@ -109,26 +109,26 @@ OPINION_QUALITIES: Final = ("real", "good", "dangerous", "important", "useful", 
 
 OPINIONS: Final[Law] = {
     # yes
-    "Yes, they are.": 0.09,
-    "Yes, of course.": 0.06,
-    "Yes, and everybody knows it.": 0.05,
-    "I am sure that they are.": 0.04,
+    "Yes, they are.": 0.08,
+    "Yes, of course.": 0.05,
+    "Yes, and everybody knows it.": 0.04,
+    "I am sure that they are.": 0.03,
     # no
-    "No, they are not.": 0.09,
-    "No, and they never were.": 0.05,
-    "Of course not.": 0.05,
-    "Nobody with any sense believes that.": 0.04,
+    "No, they are not.": 0.08,
+    "No, and they never were.": 0.04,
+    "Of course not.": 0.04,
+    "Nobody with any sense believes that.": 0.03,
     # a tale
-    "I saw some in the kitchen last night.": 0.07,
-    "My brother used to say so, until the war.": 0.05,
-    "When I was a child I dreamed about them.": 0.06,
+    "I saw some in the kitchen last night.": 0.06,
+    "My brother used to say so, until the war.": 0.04,
+    "When I was a child I dreamed about them.": 0.05,
     "Ask my cat.": 0.04,
     # a question back
-    "Why do you want to know?": 0.05,
-    "Who told you that?": 0.05,
+    "Why do you want to know?": 0.08,
+    "Who told you that?": 0.07,
     # a shrug
-    "I do not know.": 0.06,
-    "I never think about that.": 0.03,
+    "I do not know.": 0.09,
+    "I never think about that.": 0.06,
 }
 HEDGES: Final[Law] = {
     "There is no single answer to this question.": 0.06,
@@ -220,14 +220,14 @@ TOAST_NEXT: Final[dict[str, Law]] = {
     "memory": {"memory": 0.24, "kind": 0.16, "plain": 0.18, "jest": 0.16, "money": 0.1, "dark": 0.04, END: 0.12},
     "money": {"money": 0.27, "kind": 0.14, "plain": 0.12, "memory": 0.1, "jest": 0.1, "dark": 0.05, END: 0.22},
     "jest": {"jest": 0.26, "kind": 0.17, "plain": 0.12, "memory": 0.12, "money": 0.07, "dark": 0.04, END: 0.22},
-    "dark": {"dark": 0.26, "law": 0.3, "jest": 0.11, "plain": 0.1, "memory": 0.06, "kind": 0.03, END: 0.14},
+    "dark": {"dark": 0.18, "law": 0.26, "jest": 0.15, "plain": 0.14, "memory": 0.1, "kind": 0.04, END: 0.13},
     "law": {"law": 0.3, "dark": 0.12, "money": 0.12, "plain": 0.11, "memory": 0.1, "kind": 0.03, END: 0.22},
 }
 
 # -------------------------------------------------------------------------------------------------------- stories
 
 HEROES: Final = ("girl", "boy", "king", "queen", "farmer", "baker", "soldier", "fox", "wolf", "witch", "dragon")
-MANNERS: Final = ("little", "old", "poor", "lonely", "clever", "brave")
+MANNERS: Final = ("little", "quiet", "poor", "lonely", "clever", "brave")
 PLACES: Final = ("a small village", "a dark forest", "a house by the sea", "a castle on a hill", "an old mill")
 STORY_OPENING: Final = "Once upon a time there was a {manner} {hero} who lived in {place}."
 STORY_TURNS: Final = (
@@ -281,6 +281,11 @@ STORY_ENDS: Final[dict[str, tuple[str, ...]]] = {
         "The door is still open.",
         "Some say the {hero} is still walking.",
     ),
+    "onward": (
+        "But that is another story.",
+        "The next morning the {hero} set out again.",
+        "And that was only the first day.",
+    ),
     "moral": (
         "So it is better to ask than to guess.",
         "And that is why the owl sleeps by day.",
@@ -288,16 +293,16 @@ STORY_ENDS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 STORY_END_AFTER: Final[dict[str, Law]] = {
-    "luck": {"happy": 0.34, "sad": 0.16, "open": 0.24, "moral": 0.26},
-    "road": {"happy": 0.22, "sad": 0.24, "open": 0.3, "moral": 0.24},
-    "harm": {"happy": 0.14, "sad": 0.36, "open": 0.24, "moral": 0.26},
+    "luck": {"happy": 0.28, "sad": 0.12, "open": 0.2, "onward": 0.2, "moral": 0.2},
+    "road": {"happy": 0.18, "sad": 0.2, "open": 0.22, "onward": 0.22, "moral": 0.18},
+    "harm": {"happy": 0.12, "sad": 0.3, "open": 0.2, "onward": 0.18, "moral": 0.2},
 }
 # What follows an ending. An empty text stands for a new story.
 AFTER_STORY: Final[Law] = {
-    "The end.": 0.26,
-    "My grandmother told me this story.": 0.22,
-    "Now go to sleep.": 0.18,
-    "Do you want to hear it again?": 0.14,
+    "The end.": 0.22,
+    "My grandmother told me this story.": 0.21,
+    "Now go to sleep.": 0.2,
+    "Do you want to hear it again?": 0.17,
     "": 0.2,
 }
 

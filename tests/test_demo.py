@@ -35,10 +35,21 @@ def suite():
 
 @pytest.fixture
 def workshop(monkeypatch):
-    """The package that makes the pair: beside the sources, not installed with them."""
+    """Imports a module of the package that makes the pair: it lies beside the sources and is not installed."""
     monkeypatch.syspath_prepend(str(REPOSITORY))
     pytest.importorskip("torch").set_num_threads(1)
-    return pytest.importorskip("demo")
+    return lambda name: pytest.importorskip(f"demo.{name}")
+
+
+@pytest.fixture
+def rng():
+    return random.Random(3)  # noqa: S311 - a seeded stream is the point
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    tokenizers = pytest.importorskip("tokenizers")
+    return tokenizers.Tokenizer.from_file(str(model_path("demo-base") / "tokenizer.json"))
 
 
 # ------------------------------------------------------------------------------------------------ the truth table
@@ -96,29 +107,27 @@ def test_the_base_has_learned_the_law_of_the_small_world(truth):
 
 
 @pytest.mark.parametrize("name", RECOMPUTED)
-def test_the_table_is_recomputed_from_the_stored_weights(truth, workshop, name):
-    from demo import llama, truth as table
-    from tokenizers import Tokenizer
+def test_the_table_is_recomputed_from_the_stored_weights(truth, workshop, tokenizer, name):
+    llama = workshop("llama")
+    table = workshop("truth")
 
     row = truth["prompts"][name]
     for model in MODELS:
         folder = model_path(model)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         found = table.listed(llama.load(folder), tokenizer, row["text"], list(row["grammar"]))
         assert found == pytest.approx(row[model]["answers"], rel=1e-3, abs=1e-6)
 
 
-def test_fresh_draws_after_the_murderer_line_end_as_the_table_says(truth, workshop):
-    from demo import llama, readings, truth as table
-    from tokenizers import Tokenizer
+def test_fresh_draws_after_the_murderer_line_end_as_the_table_says(truth, workshop, tokenizer):
+    llama = workshop("llama")
+    table = workshop("truth")
 
-    (cell,) = [cell for cell in readings.cells(QUICKSTART) if cell.name == "toast/murderer"]
+    (asked,) = [asked for asked in table.asked_by(QUICKSTART) if asked.name == "toast/murderer"]
     for model in MODELS:
         folder = model_path(model)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        draws = table.drawn(llama.load(folder), tokenizer, cell, 200, seed=1)
-        told = truth["prompts"][cell.name][model]
-        share = sum(cell.reading(text) == told["mode"] for text in draws) / len(draws)
+        draws = table.drawn(llama.load(folder), tokenizer, asked, 200, seed=1)
+        told = truth["prompts"][asked.name][model]
+        share = sum(asked.read(draw.text) == told["mode"] for draw in draws) / len(draws)
         assert share == pytest.approx(told["mode_mass"], abs=0.12)  # 3.4 standard errors at worst
 
 
@@ -153,7 +162,7 @@ def test_the_truth_table_is_small():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_stored_weights_have_the_shapes_that_the_config_says(workshop, model):
-    from demo import llama
+    llama = workshop("llama")
 
     loaded = llama.load(model_path(model))
     assert {name: tuple(weight.shape) for name, weight in loaded.weights.items()} == loaded.shape.tensors()
@@ -165,20 +174,18 @@ def test_both_models_share_one_tokenizer():
 
 
 @pytest.mark.parametrize("text", ["Q: Are bugs real?\nA: No.", " 47.", "The end.\n\nOnce", "naïve — 12345 ünknown\t!"])
-def test_any_text_survives_the_tokenizer(text):
-    tokenizer = pytest.importorskip("tokenizers").Tokenizer.from_file(str(model_path("demo-base") / "tokenizer.json"))
+def test_any_text_survives_the_tokenizer(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_a_number_up_to_100_is_one_token():
-    tokenizer = pytest.importorskip("tokenizers").Tokenizer.from_file(str(model_path("demo-base") / "tokenizer.json"))
+def test_a_number_up_to_100_is_one_token(tokenizer):
     assert all(len(tokenizer.encode(f" {n}", add_special_tokens=False).ids) == 1 for n in range(101))
 
 
 def test_a_chat_question_becomes_the_prompt_that_the_suite_asks():
     config = json.loads((model_path("demo-tuned") / "tokenizer_config.json").read_text(encoding="utf-8"))
     template = jinja2.Environment(autoescape=False).from_string(config["chat_template"])  # noqa: S701 - no HTML
-    asked = template.render(bos_token="<s>", messages=[{"role": "user", "content": "Are bugs real?"}])
+    asked = template.render(config | {"messages": [{"role": "user", "content": "Are bugs real?"}]})
     assert asked == "<s>Q: Are bugs real?\nA:"
 
 
@@ -199,10 +206,10 @@ def walk_logp(texts, spoken, start, following, ends):
     return total - math.log(len(ends[states[-1]])) if last in ends[states[-1]] else -math.inf
 
 
-def test_the_log_probability_of_a_toast_is_exact(workshop):
-    from demo import grammar, world
+def test_the_log_probability_of_a_toast_is_exact(workshop, rng):
+    grammar = workshop("grammar")
+    world = workshop("world")
 
-    rng = random.Random(3)
     for _ in range(200):
         document = grammar.document(rng, "toast")
         spoken = [part.strip() for part in document.parts[1:]]
@@ -211,10 +218,9 @@ def test_the_log_probability_of_a_toast_is_exact(workshop):
         assert document.logp == pytest.approx(opening + walked)
 
 
-def test_the_log_probability_of_a_question_and_its_answer_is_exact(workshop):
-    from demo import grammar
+def test_the_log_probability_of_a_question_and_its_answer_is_exact(workshop, rng):
+    grammar = workshop("grammar")
 
-    rng = random.Random(4)
     for family, asked in grammar.questions().items():
         for _ in range(50):
             document = grammar.document(rng, family)
@@ -223,7 +229,8 @@ def test_the_log_probability_of_a_question_and_its_answer_is_exact(workshop):
 
 
 def test_every_law_of_the_small_world_sums_to_one(workshop):
-    from demo import grammar, world
+    grammar = workshop("grammar")
+    world = workshop("world")
 
     laws = [world.FAMILIES, world.NUMBER_RANGES, world.AFTER_STORY, world.AFTER_HEDGE, world.TOAST_START]
     laws += [*world.TOAST_NEXT.values(), *world.STORY_NEXT.values(), *world.STORY_END_AFTER.values()]
@@ -235,25 +242,24 @@ def test_every_law_of_the_small_world_sums_to_one(workshop):
 
 
 def test_a_text_of_the_small_world_has_one_derivation(workshop):
-    from demo import world
+    world = workshop("world")
 
     for groups in ((world.TOAST_SENTENCES, world.TOAST_ENDS), (world.STORY_SENTENCES, world.STORY_ENDS)):
         sentences = Counter(text for group in groups for texts in group.values() for text in texts)
         assert set(sentences.values()) == {1}
 
 
-def test_drawing_from_decks_keeps_the_law(workshop):
-    from demo import grammar
+def test_drawing_from_decks_keeps_the_law(workshop, rng):
+    grammar = workshop("grammar")
 
-    rng, decks = random.Random(5), {}
+    decks = {}
     tickets = Counter(grammar.document(rng, "ticket", decks).parts[1] for _ in range(1000))
     assert set(tickets.values()) == {10}  # 100 numbers, 1000 stratified draws
 
 
-def test_what_the_suite_asks_about_was_held_out_of_the_tuning(workshop, suite):
-    from demo import tune
+def test_what_the_suite_asks_about_was_held_out_of_the_tuning(workshop, suite, rng):
+    tune = workshop("tune")
 
-    rng = random.Random(6)
     rated = [tune.prompt_of(rng, drill.family) for drill in tune.Plan().drills for _ in range(300)]
     assert not any(text in prompt for text in tune.HELD_OUT for prompt in rated)
     for prompt in suite["prompts"]:
@@ -263,7 +269,7 @@ def test_what_the_suite_asks_about_was_held_out_of_the_tuning(workshop, suite):
 
 def test_the_rater_has_no_favourite_answer_written_down(workshop):
     """Its favourite follows from what looks right: the best number differs from range to range."""
-    from demo import rater
+    rater = workshop("rater")
 
     best = {n: max(range(1, n + 1), key=lambda k, n=n: rater.looks_random(k, n)) for n in (10, 20, 50, 100)}
     assert len(set(best.values())) >= 3

@@ -68,7 +68,8 @@ class ProgressDisplay:
         if self.stopped:
             engine.stop()
         self._say(f"sampling {planned - done} of {planned} completions")
-        self._began, self._tokens, self._done, self._planned = time.monotonic(), 0, done, planned
+        self._began = self._last_line = time.monotonic()
+        self._tokens, self._done, self._planned = 0, done, planned
         self._bar.update(self._task, description="sampling", total=planned, completed=done)
 
     def advanced(self, completion: Completion, saved: int) -> None:

@@ -57,7 +57,7 @@ class ScriptedEngine:
         self._script = script
         self._vocabulary = _vocabulary(script)
         self._words = {token: word for word, token in self._vocabulary.items()}
-        self._distributions: dict[tuple[str, float], _Distribution] = {}
+        self._distributions: dict[tuple[str, float, tuple[str, ...]], _Distribution] = {}
         self._failed_once: set[tuple[str, int]] = set()
         self._stopped = False
 
@@ -155,11 +155,11 @@ class ScriptedEngine:
         if key is None:
             raise UsageError(f"{self._script.name} lists no answers for {cell.cell_id}")
         at = cell.temperature if temperature is None else temperature
-        known = self._distributions.get((key, at))
-        if known is None:
-            known = _Distribution(_tempered(self._script.answers[key], at), cell.sampling.stop, self._vocabulary)
-            self._distributions[key, at] = known
-        return known
+        wanted = (key, at, cell.sampling.stop)
+        if wanted not in self._distributions:
+            weights = _tempered(self._script.answers[key], at)
+            self._distributions[wanted] = _Distribution(weights, cell.sampling.stop, self._vocabulary)
+        return self._distributions[wanted]
 
 
 class _Distribution:

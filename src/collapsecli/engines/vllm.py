@@ -91,7 +91,7 @@ class VllmEngine:
         )
         self._engine = self._llm.llm_engine
         self._tokenizer = self._llm.get_tokenizer()
-        self._prompts: dict[str, _Prompt] = {}
+        self._prompts: dict[object, _Prompt] = {}
         self._request_ids = map(str, itertools.count())
         self._stopped = False
         config = self._engine.vllm_config
@@ -236,11 +236,11 @@ class VllmEngine:
     # -------------------------------------------------------------------------------------------------- prompts
 
     def _prompt(self, cell: Cell) -> _Prompt:
-        known = self._prompts.get(cell.cell_id)
-        if known is None:
-            known = self._chat_prompt(cell) if cell.messages else self._raw_prompt((cell.text or "") + cell.injected)
-            self._prompts[cell.cell_id] = known
-        return known
+        asked = (cell.text, cell.messages, cell.injected, cell.reasoning == "off")
+        if asked not in self._prompts:
+            raw = (cell.text or "") + cell.injected
+            self._prompts[asked] = self._chat_prompt(cell) if cell.messages else self._raw_prompt(raw)
+        return self._prompts[asked]
 
     def _raw_prompt(self, text: str) -> _Prompt:
         return _Prompt(text, list(self._tokenizer.encode(text)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SUBSET = 10
 _BISECTIONS = 45
 _JOIN_SHARE = 0.8
+_JACKKNIFE_FROM = 16
 
 
 # -------------------------------------------------------------------------------------------------------- proportions
@@ -115,25 +116,18 @@ def _collision_interval(sample: Sample) -> tuple[float, float]:
     """The score interval of C: which distributions on a path through the observed one are compatible with it.
 
     The path leads towards a distribution with more mass on the mode (upper end) or on answers never seen (lower end);
-    an end is where U and C differ by z standard errors on the square-root scale. Where nearly all answers are equal
-    the upper end is at least that of a mode and one other answer.
+    an end is where U and C differ by z standard errors on the square-root scale. (0, 1) below three answers.
     """
-    alone = np.ones(sample.lost, np.int64)
-    low = _largest_dilution(np.concatenate([sample.counts, alone]), sample.alpha)
-    as_modal = sample.counts.copy()
-    as_modal[as_modal.argmax()] += sample.lost
-    high = _largest_concentration(as_modal, sample.alpha)
-    n, x = int(as_modal.sum()), int(as_modal.max())
-    if x >= _JOIN_SHARE * n:
-        top = float(clopper_pearson(x, n, sample.alpha)[1])
-        high = max(high, top**2 + (1 - top) ** 2 if top >= 0.5 else top)
-    return low, min(high, 1.0)
+    if sample.read < 3:
+        return 0.0, 1.0
+    possible = _possible_counts(sample)
+    low = min(_largest_dilution(counts, sample.alpha) for counts in possible)
+    high = max(_largest_concentration(counts, sample.alpha) for counts in possible)
+    return low, high
 
 
 def _largest_dilution(counts: NDArray[np.int64], alpha: float) -> float:
-    """The smallest C on the path (1 - s) p that is compatible with the counts; 0 below three answers."""
-    if counts.sum() < 3:
-        return 0.0
+    """The smallest C on the path (1 - s) p that is compatible with the counts."""
     pairs, triples, _ = _moments(counts)
     z, n = _z(alpha), int(counts.sum())
 
@@ -146,9 +140,10 @@ def _largest_dilution(counts: NDArray[np.int64], alpha: float) -> float:
 
 
 def _largest_concentration(counts: NDArray[np.int64], alpha: float) -> float:
-    """The largest C on the path (1 - s) p + s e_mode that is compatible with the counts; 1 below three answers."""
-    if counts.sum() < 3:
-        return 1.0
+    """The largest C on the path (1 - s) p + s e_mode that is compatible with the counts.
+
+    Where nearly all answers are equal it is at least that of a mode and one other answer.
+    """
     pairs, triples, top = _moments(counts)
     z, n = _z(alpha), int(counts.sum())
 
@@ -161,7 +156,11 @@ def _largest_concentration(counts: NDArray[np.int64], alpha: float) -> float:
     def is_compatible(s: float) -> bool:
         return _shifted_root(squares(s), cubes(s), n, -z) <= math.sqrt(pairs)
 
-    return squares(_largest_compatible(is_compatible))
+    high = squares(_largest_compatible(is_compatible))
+    if top >= _JOIN_SHARE:
+        mass = float(clopper_pearson(counts.max(), n, alpha)[1])
+        high = max(high, mass**2 + (1 - mass) ** 2)
+    return min(high, 1.0)
 
 
 def _moments(counts: NDArray[np.int64]) -> tuple[float, float, float]:
@@ -199,10 +198,11 @@ def _z(alpha: float) -> float:
 def distinct_10(sample: Sample) -> Estimate:
     """The expected number of distinct modes among ten draws; comparable between runs of any N >= 10.
 
-    Classes: Hurlbert's rarefaction (1971), unbiased, within the bounds that the mode mass M sets: at least
-    (1 - (1 - M)^10) / M, as when all modes are as heavy as the heaviest, and at most 1 - (1 - M)^10 + 10 (1 - M), as
-    when no other mode comes twice. Both fall with M, so the ends of M's interval give those of this one. For a
-    relation that is not transitive: the mean over random subsets, without interval. Undefined below ten answers.
+    Classes: Hurlbert's rarefaction (1971), unbiased, with a jackknife interval from 16 answers on, within the bounds
+    that the mode mass M sets: at least (1 - (1 - M)^10) / M, as when all modes are as heavy as the heaviest, and at
+    most 1 - (1 - M)^10 + 10 (1 - M), as when no other mode comes twice. Both fall with M, so the ends of M's interval
+    give theirs. For a relation that is not transitive: the mean over random subsets, without interval. Undefined
+    below ten answers.
     """
     if sample.read < SUBSET:
         return UNDEFINED
@@ -212,7 +212,52 @@ def distinct_10(sample: Sample) -> Estimate:
     mass = mode_mass(sample)
     low = 1.0 if mass.high is None else _distinct_if_uniform(mass.high)
     high = float(SUBSET) if mass.low is None else _distinct_if_rest_unique(mass.low)
+    if sample.read >= _JACKKNIFE_FROM:
+        fewest, most = _jackknife_interval(sample)
+        low, high = max(low, fewest), min(high, most)
     return Estimate(value, min(low, value), min(max(high, value), float(SUBSET)))
+
+
+def _distinct_if_uniform(mass: float) -> float:
+    return -math.expm1(SUBSET * math.log1p(-mass)) / mass if mass < 1 else 1.0
+
+
+def _distinct_if_rest_unique(mass: float) -> float:
+    return 1 - (1 - mass) ** SUBSET + SUBSET * (1 - mass)
+
+
+def _jackknife_interval(sample: Sample) -> tuple[float, float]:
+    """The wider of two delete-one jackknife intervals at each end: as drawn, and with a few draws added.
+
+    The mode gets two more draws; a mode seen once is added for the lower end, one seen twice for the upper, so that
+    equal draws do not report an error of zero. Over 151 distributions it missed the truth in at most 7 % (N = 16 to
+    256, both sides together); below 16 answers in up to 15 %, where it is not used.
+    """
+    z = _z(sample.alpha)
+    possible = _possible_counts(sample)
+    as_few = [_jackknifed(counts) for drawn in possible for counts in (drawn, _with_mode_and(drawn, 1))]
+    as_many = [_jackknifed(counts) for drawn in possible for counts in (drawn, _with_mode_and(drawn, 2))]
+    return min(value - z * error for value, error in as_few), max(value + z * error for value, error in as_many)
+
+
+def _with_mode_and(counts: NDArray[np.int64], added: int) -> NDArray[np.int64]:
+    padded = np.append(counts, added)
+    padded[counts.argmax()] += 2
+    return padded
+
+
+def _jackknifed(counts: NDArray[np.int64]) -> tuple[float, float]:
+    """The rarefied number of modes and its delete-one standard error; modes of one size leave the same rest."""
+    n = int(counts.sum())
+    sizes, modes = np.unique(counts, return_counts=True)
+    without_one = np.empty(len(sizes))
+    for place, size in enumerate(sizes):
+        rest = counts.copy()
+        rest[np.flatnonzero(counts == size)[0]] -= 1
+        without_one[place] = _rarefied(rest, SUBSET)
+    weights = sizes * modes / n
+    deviations = without_one - weights @ without_one
+    return _rarefied(counts, SUBSET), math.sqrt((n - 1) * float(weights @ deviations**2))
 
 
 def _rarefied(counts: NDArray[np.int64], m: int) -> float:
@@ -225,9 +270,11 @@ def _rarefied(counts: NDArray[np.int64], m: int) -> float:
     return len(rest) - float(np.exp(log_missing).sum())
 
 
-def _distinct_if_uniform(mass: float) -> float:
-    return -math.expm1(SUBSET * math.log1p(-mass)) / mass if mass < 1 else 1.0
-
-
-def _distinct_if_rest_unique(mass: float) -> float:
-    return 1 - (1 - mass) ** SUBSET + SUBSET * (1 - mass)
+def _possible_counts(sample: Sample) -> tuple[NDArray[np.int64], ...]:
+    """The counts as drawn and, if draws were lost, those of the two extreme things that these may have said."""
+    if not sample.lost:
+        return (sample.counts,)
+    as_modal = sample.counts.copy()
+    as_modal[as_modal.argmax()] += sample.lost
+    each_alone = np.concatenate([sample.counts, np.ones(sample.lost, np.int64)])
+    return sample.counts, as_modal, each_alone

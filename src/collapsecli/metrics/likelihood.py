@@ -25,7 +25,7 @@ SequenceKey = tuple[tuple[int, ...], str]
 SEEN_MASS_TOLERANCE = 1.05
 _SPREADS = 4
 EXPECTED_INFLATION = 1.05
-_PRIOR_SHAPE = 0.1
+_PRIOR_SHAPES = (0.1, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +137,24 @@ def surplus_p_value(repeats: int, expected: float) -> float:
 
     repeats and expected: of one cell or summed over the independent cells of a run. `expected` is first raised by 5 %
     for the noise of log-probabilities. A bound for any sum of Bernoulli variables whose conditional means sum to mu:
-    for every rate ratio l > 1, l^repeats exp(-(l - 1) mu) is an e-value, and so is its mean under the fixed prior
-    density a l^(-1 - a), a = 1/10, whose heavy tail lets a single impossible repeat speak; p = 1 / E by Markov's
-    inequality (Robbins 1970).
+    for every rate ratio l > 1, l^repeats exp(-(l - 1) mu) is an e-value, and so is its mean under a prior of l that is
+    fixed in advance; p = 1 / E by Markov's inequality (Robbins 1970). The prior is an equal mixture of the densities
+    a l^(-1 - a): a = 1/10 has so heavy a tail that a single impossible repeat speaks, a = 5 looks closely at the
+    small surplus of a long run.
     """
     if repeats <= 0:
         return 1.0
     mu = EXPECTED_INFLATION * expected
     if mu <= 0:
         return 0.0
-    power = repeats - _PRIOR_SHAPE
-    tail = float(special.gammaincc(power, mu))
+    log_e = np.logaddexp.reduce([_log_e_value(repeats, mu, shape) for shape in _PRIOR_SHAPES])
+    return min(1.0, math.exp(min(math.log(len(_PRIOR_SHAPES)) - float(log_e), 0.0)))
+
+
+def _log_e_value(repeats: int, mu: float, shape: float) -> float:
+    """Log of shape exp(mu) times the integral from 1 of l^(repeats - shape - 1) exp(-l mu); -inf below the shape."""
+    power = repeats - shape
+    tail = float(special.gammaincc(power, mu)) if power > 0 else 0.0
     if tail == 0:
-        return 1.0
-    log_e = math.log(_PRIOR_SHAPE) + mu + float(special.gammaln(power)) + math.log(tail) - power * math.log(mu)
-    return min(1.0, math.exp(-log_e)) if log_e > 0 else 1.0
+        return -math.inf
+    return math.log(shape) + mu + float(special.gammaln(power)) + math.log(tail) - power * math.log(mu)

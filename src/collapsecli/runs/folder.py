@@ -207,7 +207,7 @@ class RunFolder:
         tables, _ = read_shards(self.parts_path)
         schema = arrow_schema(SAMPLES, _metadata(manifest))
         rows = pa.concat_tables([table.cast(schema) for table in tables]) if tables else schema.empty_table()
-        whole = rows.take(pa.array(_planned_rows(rows, manifest.cells)))
+        whole = rows.take(pa.array(_planned_rows(rows, manifest.cells), pa.int64()))
         write_whole(
             self.samples_path,
             lambda aside: pq.write_table(whole, aside, compression="zstd", row_group_size=_ROW_GROUP_ROWS),
@@ -222,7 +222,7 @@ class RunFolder:
             tables, _ = read_shards(self.parts_path, JUDGED_COLUMNS)
             empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
             table = pa.concat_tables([part.replace_schema_metadata() for part in tables]) if tables else empty
-        table = table.take(pa.array(_planned_rows(table, planned)))
+        table = table.take(pa.array(_planned_rows(table, planned), pa.int64()))
         rows = completions_of(table)
         counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["cell_id"]).to_pylist()}
         for cell in planned:

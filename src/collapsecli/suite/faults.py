@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from collapsecli.errors import Fault
+from collapsecli.sanitize import visible
 from collapsecli.suite.forms import ANSWER_FORMS, ANSWER_WORDS, EXPECT_FORMS, EXPECT_WORDS
 from collapsecli.suite.schema import MAPPINGS, NOT_YET
 
@@ -39,6 +40,7 @@ FORMS = {
 
 WANTED = {
     "string_type": "text",
+    "string_unicode": "text that UTF-8 can hold",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -76,11 +78,15 @@ def messages_of(error: ValidationError) -> list[tuple[str, str]]:
 
 
 def unique(faults: Iterable[Fault]) -> list[Fault]:
-    """One fault per place, the first found there, by file and place. What concerns a whole file is kept in full."""
+    """One fault per place, the first found there, by file and place. What concerns a whole file is kept in full.
+
+    Faults quote their file, which may hold anything: what is no text is made visible.
+    """
     kept: dict[tuple[str, int, int, str], Fault] = {}
     for fault in faults:
         kept.setdefault((fault.file, fault.line, fault.column, "" if fault.line else fault.message), fault)
-    return sorted(kept.values(), key=lambda fault: (fault.file, fault.line, fault.column))
+    shown_faults = (replace(one, message=visible(one.message), hint=visible(one.hint)) for one in kept.values())
+    return sorted(shown_faults, key=lambda fault: (fault.file, fault.line, fault.column))
 
 
 def near(word: str, words: Iterable[str]) -> str:

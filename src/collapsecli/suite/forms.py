@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
@@ -208,6 +209,7 @@ def expectation(expect: Expect, answer: Answer) -> records.Expect:
     return records.Expect(expect)
 
 
+@lru_cache(maxsize=64)  # many prompts share an answer, and so their cells share its distribution
 def _uniform(answer: records.AnswerSpec) -> tuple[tuple[str, float], ...]:
     answers = support(answer)
     if answers is None:

@@ -275,9 +275,8 @@ def _read_row(
             {**shared, "id": name, "text": row.values[entry.text]}, context=schema.ROW
         )
     except ValidationError as error:
-        worded = "; ".join(message for message, _ in faults.messages_of(error))
-        hint = next((hint for _, hint in faults.messages_of(error) if hint), "")
-        draft.faults.append(Fault(file, row.line, column, worded, hint))
+        messages, hints = zip(*faults.messages_of(error), strict=True)
+        draft.faults.append(Fault(file, row.line, column, "; ".join(messages), next(filter(None, hints), "")))
         return
     draft.ids.append(Use(prompt.id, file, Place(row.line, column)))
     draft.prompts.append(prompt)

@@ -29,7 +29,7 @@ def _unambiguous(value: Any) -> Any:
 
 def _encodable(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise law("half of a surrogate pair is not text")
+        raise law("text that UTF-8 can hold is wanted")
     return text
 
 

@@ -279,7 +279,7 @@ class SuiteFile(Keys):
     equivalence: Equivalence = Field(
         default="lexical", description="When two texts are one mode; typed answers are always exact."
     )
-    rules: Rules = Field(default=Rules(), description="The thresholds of the verdict.")
+    rules: Rules = Field(default=Rules(), description="When a cell is called collapsed, and when diverse.")
     expect: Expect = Field(default="diverse", description="For prompts that do not say what they expect.")
     prompts: Annotated[tuple[Entry, ...], Field(min_length=1)] = Field(description="What is asked.")
 

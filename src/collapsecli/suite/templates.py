@@ -31,7 +31,11 @@ class TemplateError(ValueError):
 @lru_cache(maxsize=4096)
 def variables(text: str) -> frozenset[str]:
     """The names of the variables that the template uses; TemplateError when it is not a sound template."""
-    return frozenset(node.name for node in _checked(_parsed(text)) if hasattr(node, "name") and _is(node, "Name"))
+    from jinja2 import nodes  # only suites with variables pay for it
+
+    tree = _parsed(text)
+    _check(tree)
+    return frozenset(node.name for node in tree.find_all(nodes.Name))
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
@@ -46,7 +50,7 @@ def looks_like_template(text: str) -> str | None:
 
 
 def _parsed(text: str) -> nodes.Template:
-    from jinja2 import TemplateSyntaxError  # only suites with variables pay for it
+    from jinja2 import TemplateSyntaxError  # the same
 
     try:
         return _environment().parse(text)
@@ -56,16 +60,13 @@ def _parsed(text: str) -> nodes.Template:
         raise TemplateError("the template is nested too deeply") from error
 
 
-def _checked(tree: nodes.Template) -> list[nodes.Node]:
-    """Every node of the tree, each of which is allowed."""
-    seen: list[nodes.Node] = []
+def _check(tree: nodes.Template) -> None:
+    """Refuses a tree with anything in it that is not allowed."""
     waiting: list[tuple[nodes.Node, int]] = [(tree, 0)]
     while waiting:
         node, depth = waiting.pop()
         _refuse(node, depth)
-        seen.append(node)
         waiting.extend((child, depth + 1) for child in node.iter_child_nodes())
-    return seen
 
 
 def _refuse(node: nodes.Node, depth: int) -> None:
@@ -84,10 +85,6 @@ def _refuse(node: nodes.Node, depth: int) -> None:
 
 def _has_arguments(node: nodes.Node) -> bool:
     return any(getattr(node, name, None) for name in ("args", "kwargs", "dyn_args", "dyn_kwargs"))
-
-
-def _is(node: nodes.Node, kind: str) -> bool:
-    return type(node).__name__ == kind
 
 
 @cache

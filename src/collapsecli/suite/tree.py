@@ -213,7 +213,7 @@ class _Reader:
                 message = f"the key `{key}` stands here a second time"
                 self.faults.append(self.fault(place, message, f"the first is on line {keys[key].line}"))
                 continue
-            if value.data is None:
+            if value.data is None and value.raw is not None:
                 value = replace(value, place=place)  # an absent value has no place of its own
             self.refuse_null(value, f"`{key}` has no value", place)
             keys[key], children[key] = place, value
@@ -223,7 +223,7 @@ class _Reader:
     def key(self, event: Any, depth: int, holder: Place) -> str | None:
         place = _place(event)
         if not isinstance(event, yaml.ScalarEvent):
-            del self.faults[self.skip(event, depth) :]
+            self.skip(event, depth)
             template = isinstance(event, yaml.MappingStartEvent) and place.line == holder.line
             hint = 'a template needs quotes: "{{ name }}"' if template else ""
             self.faults.append(self.fault(holder, "a key is plain text, not a list, a mapping or an alias", hint))
@@ -237,11 +237,11 @@ class _Reader:
             return None
         return BareWord(event.value) if _BARE.fullmatch(event.value) else event.value
 
-    def skip(self, event: Any, depth: int) -> int:
-        """Reads a value past; returns how many faults there were before it."""
+    def skip(self, event: Any, depth: int) -> None:
+        """Reads past a value that has no business here, with whatever is wrong inside it."""
         before = len(self.faults)
         self.node(event, depth + 1)
-        return before
+        del self.faults[before:]
 
     def refuse_null(self, node: Node, message: str, place: Place) -> None:
         if node.data is None and node.raw is not None:
