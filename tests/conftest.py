@@ -20,7 +20,9 @@ settings.load_profile("calm")
 
 def make_cell(cell_id: str = "coin@t1.0", **changes) -> Cell:
     """A cell of one prompt; any field can be changed, sampling by its own names."""
-    sampling = {name: changes.pop(name) for name in Sampling.__dataclass_fields__ if name in changes and name != "temperature"}
+    sampling = {
+        name: changes.pop(name) for name in Sampling.__dataclass_fields__ if name in changes and name != "temperature"
+    }
     temperature = changes.pop("temperature", 1.0)
     values = {
         "cell_id": cell_id,

@@ -255,7 +255,7 @@ def test_a_thousand_cells_take_seconds():
     start = time.perf_counter()
     for _ in range(100):
         judge([f" {number}." for number in generator.integers(1, 101, 64)])
-    assert time.perf_counter() - start < 1.5
+    assert time.perf_counter() - start < 3
 
 
 # -------------------------------------------------------------------------------------- declared distributions, by rate

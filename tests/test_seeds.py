@@ -1,5 +1,7 @@
 """No two draws share noise unless they are the same draw."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def _plan(cells, samples=64):
 def test_seeds_of_a_run_never_overlap_in_the_low_32_bits_that_a_cpu_generator_reads():
     samples = 64
     bases = sorted(base % 2**32 for base in cell_seeds(7, _plan(100_000, samples)).values())
-    gaps = [after - before for before, after in zip(bases, bases[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(bases)]
     assert min(gaps) >= samples
     assert bases[-1] + samples <= 2**32
 
@@ -45,7 +47,7 @@ def test_consecutive_run_seeds_share_no_stream():
 @pytest.mark.parametrize("samples", [1, 1000, 1024, 5000, 200_000])
 def test_a_cell_of_any_size_gets_room_for_all_its_samples(samples):
     bases = sorted(base % 2**32 for base in cell_seeds(5, _plan(100, samples)).values())
-    assert all(after - before >= samples for before, after in zip(bases, bases[1:], strict=False))
+    assert all(after - before >= samples for before, after in pairwise(bases))
 
 
 def test_a_seed_fits_what_engines_take():

@@ -99,14 +99,14 @@ def test_too_few_readable_answers_make_a_cell_invalid(valid_rate, label):
 
 
 @pytest.mark.parametrize(
-    ("kind", "collapsed", "excluded", "unsure"),
+    ("kind", "collapsed", "diverse", "excluded", "unsure"),
     [
-        pytest.param("diverse", "flagged", "expected", "open", id="diverse: collapse is the finding"),
-        pytest.param("concentrated", "expected", "flagged", "open", id="concentrated: its absence is"),
-        pytest.param("none", None, None, None, id="none: nothing is flagged"),
+        pytest.param("diverse", "flagged", "expected", None, "open", id="diverse: collapse is the finding"),
+        pytest.param("concentrated", "expected", "flagged", "flagged", "open", id="concentrated: its absence is"),
+        pytest.param("none", None, None, None, None, id="none: nothing is flagged"),
     ],
 )
-def test_flag_of_a_label(kind, collapsed, excluded, unsure):
+def test_flag_of_a_label(kind, collapsed, diverse, excluded, unsure):
     of_label = {
         label: flag(label, Expect(kind), mode_mass=UNSURE, collision=UNSURE)
         for label in ("collapsed", "narrow", "diverse", "not_collapsed", "not_diverse", "undecided", "invalid", None)
@@ -114,7 +114,7 @@ def test_flag_of_a_label(kind, collapsed, excluded, unsure):
     assert of_label == {
         "collapsed": collapsed,
         "narrow": excluded,
-        "diverse": excluded,
+        "diverse": diverse,
         "not_collapsed": excluded,
         "not_diverse": unsure,
         "undecided": unsure,

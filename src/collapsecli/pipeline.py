@@ -106,7 +106,7 @@ def conclude(
         seed=manifest.seed,
         alpha=manifest.suites[0].rules.alpha,
         planned=_planned(manifest),
-        saved=sum(result.n for result in results),
+        saved=_planned(manifest) - _missing(run, manifest),
         results=tuple(results),
         draws=draws,
         surplus_p_value=surplus_p_value(draws.repeats, draws.expected) if draws.draws else None,
@@ -277,6 +277,10 @@ def _owed(run: RunFolder, manifest: Manifest) -> dict[str, dict[int, int]]:
         for cell in manifest.cells
     }
     return {cell_id: missing for cell_id, missing in owed.items() if missing}
+
+
+def _missing(run: RunFolder, manifest: Manifest) -> int:
+    return 0 if run.samples_path.is_file() else sum(map(len, _owed(run, manifest).values()))
 
 
 def _planned(manifest: Manifest) -> int:

@@ -23,12 +23,13 @@ The flag asks one question of each expectation, and is `open` until the draws an
 
 | expect       | flagged                           | expected                             | open                    |
 |--------------|-----------------------------------|--------------------------------------|-------------------------|
-| diverse      | collapsed                         | narrow, diverse, not_collapsed       | not_diverse, undecided  |
+| diverse      | collapsed                         | diverse                              | not_diverse, undecided  |
 | concentrated | narrow, diverse, not_collapsed    | collapsed                            | not_diverse, undecided  |
 | min_modes k  | C > 1 / k                         | C <= 1 / k                           | neither is sure         |
 | declared     | collapsed or narrow, as above     | M < tau or C <= 2 C_q                | neither is sure         |
 | none         |                                   |                                      |                         |
 
+Under `diverse`, `narrow` and `not_collapsed` are shown without a flag: surely no collapse, and no proof of diversity.
 An invalid cell and one without a verdict (one draw, temperature 0) have no flag: there is nothing to read.
 """
 
@@ -126,10 +127,12 @@ def _surely_below(estimate: Estimate, threshold: float) -> bool:
 _COLLAPSE_IS_EXCLUDED: frozenset[VerdictLabel] = frozenset({"narrow", "diverse", "not_collapsed"})
 
 
-def _flag_diverse(label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag:
+def _flag_diverse(label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag | None:
     if label == "collapsed":
         return "flagged"
-    return "expected" if label in _COLLAPSE_IS_EXCLUDED else "open"
+    if label == "diverse":
+        return "expected"
+    return None if label in _COLLAPSE_IS_EXCLUDED else "open"
 
 
 def _flag_concentrated(label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag:

@@ -7,12 +7,6 @@ from dataclasses import replace
 
 import pytest
 from conftest import make_cell
-
-from collapsecli import demo
-from collapsecli.engines import EngineOptions, SampleRequest, start_engine
-from collapsecli.engines.scripted import Script, ScriptedEngine
-from collapsecli.errors import UsageError
-from collapsecli.records import Message
 from engines.contract import (
     CONTRACT,
     Subject,
@@ -20,6 +14,12 @@ from engines.contract import (
     draw,
     samples_of_one_cell_are_drawn_independently,
 )
+
+from collapsecli import demo
+from collapsecli.engines import EngineOptions, SampleRequest, start_engine
+from collapsecli.engines.scripted import Script, ScriptedEngine
+from collapsecli.errors import UsageError
+from collapsecli.records import Message
 
 COIN = make_cell("coin@t1.0", text="Q: Flip a coin.\nA:", samples=64, max_tokens=16)
 NUMBER = make_cell("number@t1.0", text="Q: Tell me a random integer between 1 and 100.\nA:", max_tokens=16)

@@ -37,7 +37,13 @@ ENGINE = Drawn("scripted", "1", "scripted:x", {"answers": "1"})
 
 def manifest(*cells, **changes) -> Manifest:
     suite = SuiteSource("suite", "suite.yaml", "0" * 64, "schema: 1\n")
-    values = {"run_id": "r1", "created_at": "2026-11-23T02:00:00+00:00", "seed": 7, "suites": (suite,), "engine": ENGINE}
+    values = {
+        "run_id": "r1",
+        "created_at": "2026-11-23T02:00:00+00:00",
+        "seed": 7,
+        "suites": (suite,),
+        "engine": ENGINE,
+    }
     return Manifest(**{**values, "cells": cells or (COIN, TOAST), **changes})
 
 
@@ -68,7 +74,9 @@ def test_a_manifest_comes_back_as_it_was_written(run):
         make_cell("chat@t0.7", text=None, messages=(Message("user", "Hé 🎲?"),), temperature=0.7),
         make_cell("labels@t1.0", answer=LabelsAnswer((("kind", "love"),)), stop=(".",)),
     )
-    written = manifest(*cells, suites=(SuiteSource("a", "a.yaml", "f", "text", {"more.csv": "e"}, Rules(0.6, 0.2, 0.01)),))
+    written = manifest(
+        *cells, suites=(SuiteSource("a", "a.yaml", "f", "text", {"more.csv": "e"}, Rules(0.6, 0.2, 0.01)),)
+    )
     run.write_manifest(written)
     assert run.manifest() == written
 
@@ -156,7 +164,11 @@ def test_an_unreadable_shard_is_moved_aside_and_its_completions_are_owed_again(r
 def test_a_new_shard_never_takes_the_name_of_an_old_one(run):
     for index in range(3):
         save(run, make_completion(sample_index=index))
-    assert sorted(path.name for path in run.parts_path.iterdir()) == ["000001.parquet", "000002.parquet", "000003.parquet"]
+    assert sorted(path.name for path in run.parts_path.iterdir()) == [
+        "000001.parquet",
+        "000002.parquet",
+        "000003.parquet",
+    ]
 
 
 def test_an_error_of_the_disk_reaches_the_one_who_samples_and_leaves_no_half_shard(run, monkeypatch):
@@ -187,7 +199,13 @@ def test_compaction_keeps_each_planned_completion_once_in_the_order_of_the_plan(
 
 def test_text_survives_the_disk_but_for_lone_surrogates(run):
     texts = ["né\n\x00\x1b[31m", "日本 🎲", "", "a" * 100_000, "broken \ud800"]
-    save(run, *(make_completion(sample_index=i, text=text, token_ids=(1,), token_logprobs=(-0.5,)) for i, text in enumerate(texts)))
+    save(
+        run,
+        *(
+            make_completion(sample_index=i, text=text, token_ids=(1,), token_logprobs=(-0.5,))
+            for i, text in enumerate(texts)
+        ),
+    )
     run.compact(run.manifest())
     assert table(run)["text"].tolist() == [*texts[:-1], "broken \ufffd"]
 
@@ -224,7 +242,7 @@ def test_the_columns_of_a_file_are_a_contract(name):
     assert "\n".join(columns) + "\n" == (GOLDEN / f"{name}.txt").read_text("utf-8")
 
 
-def test_every_shard_has_all_columns_even_when_all_its_rows_failed(run):
+def test_every_shard_has_all_columns_even_when_all_its_rows_failed():
     failed = make_completion(text="", token_ids=(), token_logprobs=(), logprob=None, logprob_kind=None,
                              finish_reason="error", error_kind="timeout", error="slow")  # fmt: skip
     rows = samples_table([failed], {COIN.cell_id: COIN}, "r1", "x", {})

@@ -1,10 +1,13 @@
 """The JSON Schema for editors agrees with the loader, and documents every key."""
 
+import dataclasses
+
 import jsonschema
 import pytest
 import yaml
 
-from collapsecli.suite import json_schema
+from collapsecli import records
+from collapsecli.suite import json_schema, schema
 
 HEAD = "schema: 1\nprompts:\n"
 
@@ -59,8 +62,8 @@ def test_the_json_schema_is_one():
 
 
 def test_every_key_is_documented():
-    schema = json_schema()
-    for mapping in (schema, *schema["$defs"].values()):
+    whole = json_schema()
+    for mapping in (whole, *whole["$defs"].values()):
         assert mapping["description"]
         undocumented = [key for key, value in mapping["properties"].items() if not value.get("description")]
         assert not undocumented
@@ -68,3 +71,8 @@ def test_every_key_is_documented():
 
 def test_no_key_takes_null():
     assert '"null"' not in repr(json_schema()).replace("'", '"')
+
+
+@pytest.mark.parametrize(("keys", "record"), [(schema.Sampling, records.Sampling), (schema.Rules, records.Rules)])
+def test_the_documented_defaults_are_those_of_the_records(keys, record):
+    assert keys().model_dump() == dataclasses.asdict(record())

@@ -56,8 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except StoppedBySignal as stop:
         return stop.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left: nothing more is owed to it
     except Exception as error:  # noqa: BLE001 - the last resort
         return _failed(error)
     return 0

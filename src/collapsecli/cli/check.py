@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from collapsecli.cli.options import Only, Samples, Suites, Tags
+from collapsecli.cli.screen import show
 
 if TYPE_CHECKING:
     from collapsecli.records import Cell
@@ -21,9 +20,7 @@ def check(suites: Suites, samples: Samples = None, only: Only = None, tag: Tags 
     from collapsecli.suite import load_all, plan
 
     planned = plan(*load_all(suites), model="", samples=samples, only=only or (), tags=tag or ())
-    console = Console(file=sys.stdout, highlight=False)
-    console.print(_table(planned.cells))
-    console.print(Text(f"\n{_totals(planned.totals)}"))
+    show([_table(planned.cells), Text(), Text(_totals(planned.totals))])
 
 
 def _table(cells: tuple[Cell, ...]) -> Table:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from collapsecli.cli.screen import say, screen_width, show
 from collapsecli.pipeline import conclude
-from collapsecli.report.terminal import print_report
+from collapsecli.report.terminal import report_blocks
 from collapsecli.verdict import tripped
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def report_run(
     """Judge a run and print its report, or with `quiet` its path alone; 3 when a gate trips, else 0."""
     conclusions = conclude(run, rules, equivalence)
     if quiet:
-        print(run.path)
+        say(str(run.path))
     else:
-        print_report(conclusions, sys.stdout)
+        show(report_blocks(conclusions, screen_width()))
     return GATE_TRIPPED if any(tripped(gate.value, conclusions.results) for gate in gates) else 0

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from collapsecli.cli.screen import say
+
 
 class SchemaOf(StrEnum):
     """What there is a schema of."""
@@ -22,7 +24,7 @@ def schema(
     of: Annotated[SchemaOf, typer.Argument(help="A suite (JSON Schema), or one of a run's parquet files (columns).")],
 ) -> None:
     """Print the JSON Schema of the suite file, or the columns of a run's parquet file, as JSON."""
-    print(json.dumps(_schema(of), indent=2, ensure_ascii=False))
+    say(json.dumps(_schema(of), indent=2, ensure_ascii=False))
 
 
 def _schema(of: SchemaOf) -> object:

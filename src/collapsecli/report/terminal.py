@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
@@ -36,15 +34,8 @@ class _Column:
     show: Callable[[CellResult], Text]
 
 
-def print_report(conclusions: Conclusions, stream: TextIO) -> None:
-    """Print the report of a run, as wide as the terminal is (`COLUMNS` overrides)."""
-    width = max(60, min(160, shutil.get_terminal_size().columns))
-    console = Console(file=stream, width=width, highlight=False, soft_wrap=False)
-    for block in _blocks(conclusions, width):
-        console.print(block)
-
-
-def _blocks(conclusions: Conclusions, width: int) -> list[Text | Padding]:
+def report_blocks(conclusions: Conclusions, width: int) -> list[Text | Padding]:
+    """The report of a run as blocks for a screen of `width` columns, at least 60."""
     results = sorted(conclusions.results, key=_badness)
     columns = _columns(results, width)
     return [
@@ -81,7 +72,6 @@ def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Te
         *_shared_temperature(results),
         conclusions.engine,
         f"seed {conclusions.seed}",
-        f"run {conclusions.run_id}",
     ]
     lines = [title, Text(" · ".join(one_line(fact) for fact in facts if fact), "dim")]
     if not conclusions.complete:
@@ -245,8 +235,8 @@ def _quality(conclusions: Conclusions) -> list[Text]:
     if p_value is not None and p_value < SURPLUS_ALARM:
         lines.append(
             Text(
-                f"More repeats than the sampled probabilities allow (p = {p_value:.0e}): the draws are not independent, "
-                "or the probabilities are of another distribution. Do not trust this run.",
+                f"More repeats than the sampled probabilities allow (p = {p_value:.0e}): the draws are not "
+                "independent, or the probabilities are of another distribution. Do not trust this run.",
                 "bold red",
             )
         )

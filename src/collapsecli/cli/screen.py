@@ -1,0 +1,40 @@
+"""Printing to the result stream: as wide as the screen, coloured where it is one, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+NARROWEST, WIDEST = 60, 160
+
+
+def screen_width() -> int:
+    """Columns to write for: those of the terminal, or of `COLUMNS`, within reason."""
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+
+
+def show(blocks: Iterable[RenderableType]) -> None:
+    """Print blocks to stdout."""
+    console = Console(file=sys.stdout, width=screen_width(), highlight=False)
+    with console.capture() as capture:
+        for block in blocks:
+            console.print(block)
+    # Trailing spaces are padding for a screen; in a file or a diff they are noise.
+    say("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def say(result: str) -> None:
+    """Print a result to stdout; a reader that has left is owed nothing more, and that is no error."""
+    try:
+        print(result, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would fail again when it flushes

@@ -1,0 +1,306 @@
+"""`collapse probe` from the outside, on an engine whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from collapsecli.cli import main
+
+COMMAND = [sys.executable, "-m", "collapsecli"]
+
+
+@pytest.fixture
+def probe(suite_file, script_file, tmp_path, monkeypatch):
+    """Probe the small suite in this process; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        return main(["probe", str(suite_file), "--engine", "scripted", "-m", str(script_file), *words])
+
+    return run
+
+
+@pytest.fixture
+def probe_command(suite_file, script_file):
+    """The same as a command line for a process of its own."""
+    return [*COMMAND, "probe", str(suite_file), "--engine", "scripted", "-m", str(script_file)]
+
+
+# ------------------------------------------------------------------------------------------------------ what it says
+
+
+def test_probe_prints_a_verdict_for_every_cell_and_exits_0(probe, capfd):
+    assert probe("--seed", "1") == 0
+    out, err = capfd.readouterr()
+    assert "1 of 3 cells flagged" in out
+    assert out.splitlines()[4].startswith("✗ collapsed     number ")
+    assert "sampling 192 of 192 completions" in err
+    assert "sampling" not in out
+
+
+def test_quiet_prints_the_path_of_the_run_and_nothing_else(probe, capfd):
+    assert probe("-q") == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    (path,) = out.splitlines()
+    samples = pd.read_parquet(f"{path}/samples.parquet")
+    assert len(samples) == 192
+    query = "select count(*) as n from read_parquet($1) where text = ' Paris.'"
+    counted = duckdb.execute(query, [f"{path}/samples.parquet"]).df()
+    assert counted["n"].tolist() == [64]
+
+
+def test_run_folder_holds_what_was_asked_what_came_back_and_what_was_concluded(probe, tmp_path):
+    probe("--run-id", "one", "--seed", "5")
+    run = tmp_path / "runs" / "one"
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "run.json",
+        "state.json",
+        "samples.parquet",
+        "cells.parquet",
+        "modes.parquet",
+        "summary.json",
+        "log.txt",
+    } <= names
+    manifest = json.loads((run / "run.json").read_text("utf-8"))
+    assert manifest["seed"] == 5
+    assert manifest["engine"]["name"] == "scripted"
+    assert manifest["suites"][0]["text"].startswith("schema: 1")
+    assert json.loads((run / "state.json").read_text("utf-8"))["state"] == "complete"
+    cells = pd.read_parquet(run / "cells.parquet").set_index("prompt_id")
+    assert cells.loc["number", ["verdict", "flag"]].tolist() == ["collapsed", "flagged"]
+    assert cells.loc["coin", "flag"] == "expected"
+    assert cells.loc["capital", ["verdict", "flag"]].tolist() == ["collapsed", "expected"]
+    assert (cells["mode_mass_low"] <= cells["mode_mass"]).all()
+    assert (cells["mode_mass"] <= cells["mode_mass_high"]).all()
+    modes = pd.read_parquet(run / "modes.parquet")
+    assert modes.groupby("cell_id")["count"].sum().tolist() == [64, 64, 64]
+
+
+def test_the_same_seed_gives_the_same_samples_and_another_gives_others(probe, tmp_path):
+    texts = []
+    for run_id, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        probe("-q", "--run-id", run_id, "--seed", seed)
+        texts.append(pd.read_parquet(tmp_path / "runs" / run_id / "samples.parquet")["text"].tolist())
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_run_without_a_seed_gets_one_of_its_own(probe, tmp_path):
+    for run_id in ("a", "b"):
+        probe("-q", "--run-id", run_id)
+    seeds = {json.loads((tmp_path / "runs" / run / "run.json").read_text())["seed"] for run in ("a", "b")}
+    assert len(seeds) == 2
+
+
+def test_only_and_samples_narrow_the_plan(probe, tmp_path):
+    probe("-q", "--run-id", "a", "--only", "coin", "-n", "5")
+    samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
+    assert samples["cell_id"].tolist() == ["coin@t1.0"] * 5
+
+
+# ------------------------------------------------------------------------------------------------- gates and refusals
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        pytest.param([], 0, id="no gate, no failure"),
+        pytest.param(["--fail-on", "collapsed"], 3, id="a flagged cell collapsed"),
+        pytest.param(["--fail-on", "unexpected"], 3, id="a cell is flagged"),
+        pytest.param(["--fail-on", "invalid"], 0, id="none is invalid"),
+        pytest.param(["--fail-on", "collapsed", "--only", "c*"], 0, id="a control that collapses trips no gate"),
+    ],
+)
+def test_gates_turn_flags_into_exit_3(probe, words, code):
+    assert probe("--seed", "1", *words) == code
+
+
+def test_a_run_in_which_nothing_could_be_read_trips_every_gate(probe, script_file):
+    script_file.write_text(script_file.read_text() + "failures: {share: 1.0, kind: refused, transient: false}\n")
+    for gate in ("collapsed", "unexpected", "invalid"):
+        assert probe("-q", "--fail-on", gate) == 3
+    assert probe("-q") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["--only", "nothing"], "nothing", id="selecting nothing"),
+        pytest.param(["--run-id", "../x"], "no run id", id="a run id that is a path"),
+        pytest.param(["-e", "novalue"], "no KEY=VALUE", id="an engine argument without a value"),
+        pytest.param(["--fail-on", "everything"], "Invalid value", id="an unknown gate"),
+        pytest.param(["--baseline", "x"], "No such option", id="an option that does not exist"),
+    ],
+)
+def test_wrong_arguments_exit_2_and_start_nothing(probe, capfd, tmp_path, words, said):
+    assert probe(*words) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_prompts_without_scripted_answers_are_refused_by_name_and_leave_no_run(probe, suite_file, capfd, tmp_path):
+    suite_file.write_text(suite_file.read_text() + '  - {id: dog, text: "Name a dog."}\n')
+    assert probe() == 2
+    assert "lists no answers for dog@t1.0" in capfd.readouterr().err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_without_vllm_probe_exits_4_in_one_line_that_says_what_next(suite_file, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("collapsecli.engines.find_spec", lambda _name: None)
+    assert main(["probe", str(suite_file)]) == 4
+    out, err = capfd.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line == (
+        "error: vLLM is not installed; `pip install 'collapsecli[vllm]'` (Linux with an NVIDIA GPU; "
+        "the README says how on a CPU), or go on without it: `--engine scripted`"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_broken_suite_prints_every_fault_with_its_place_and_starts_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.yaml").write_text(BROKEN)
+    assert main(["probe", "broken.yaml", "--engine", "scripted"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    *faults, last = err.splitlines()
+    assert last == "error: 7 faults in the suite; nothing was started; mend the lines above and run again"
+    places = [fault.split(": ")[0] for fault in faults]
+    assert [int(place.split(":")[1]) for place in places] == [3, 4, 6, 8, 11, 13, 16]
+    assert not (tmp_path / "runs").exists()
+
+
+BROKEN = """\
+schema: 1
+name: broken
+modle: demo-tuned
+sampling: {samples: 0}
+prompts:
+  - id: a b
+    text: "x"
+    answr: text
+  - id: b
+    text: "x"
+    answer: {integer: [5, 1]}
+  - id: c
+    expect: unifrom
+    text: "x"
+  - id: d
+    text: yes
+"""
+
+
+# --------------------------------------------------------------------------------------------------------- resuming
+
+
+def test_the_same_command_again_changes_nothing(probe, tmp_path, capfd):
+    probe("--run-id", "a", "--seed", "3")
+    first = capfd.readouterr().out
+    before = (tmp_path / "runs" / "a" / "samples.parquet").read_bytes()
+    assert probe("--run-id", "a", "--seed", "3") == 0
+    assert (tmp_path / "runs" / "a" / "samples.parquet").read_bytes() == before
+    assert capfd.readouterr().out == first
+
+
+def test_a_run_begun_with_something_else_is_refused_with_the_difference(probe, suite_file, capfd):
+    probe("--run-id", "a", "--seed", "3")
+    capfd.readouterr()
+    suite_file.write_text(suite_file.read_text().replace("Flip a coin.", "Toss a coin."))
+    assert probe("--run-id", "a", "--seed", "4") == 2
+    err = capfd.readouterr().err
+    assert "cell coin@t1.0 asks something else" in err
+    assert "seed: was 3, is 4" in err
+
+
+def test_what_only_changes_the_judgement_may_change_between_sittings(probe, suite_file, tmp_path):
+    probe("--run-id", "a")
+    suite_file.write_text(suite_file.read_text().replace("expect: concentrated", "expect: diverse"))
+    assert probe("--run-id", "a", "--fail-on", "collapsed") == 3
+    cells = pd.read_parquet(tmp_path / "runs" / "a" / "cells.parquet").set_index("prompt_id")
+    assert cells.loc["capital", "flag"] == "flagged"
+
+
+def test_another_script_under_the_same_run_is_refused(probe, script_file, capfd):
+    script_file.write_text(script_file.read_text() + "failures: {share: 0.3, kind: timeout, transient: false}\n")
+    assert probe("--run-id", "a") == 75
+    script_file.write_text(script_file.read_text().replace("0.9", "0.8"))
+    assert probe("--run-id", "a") == 2
+    assert "model's answers: was" in capfd.readouterr().err
+
+
+def test_failures_that_pass_are_tried_again_and_say_so(probe, script_file, tmp_path):
+    script_file.write_text(script_file.read_text() + "failures: {share: 0.3, kind: timeout}\n")
+    assert probe("-q", "--run-id", "a") == 0
+    samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
+    assert samples["error_kind"].isna().all()
+    assert set(samples["attempt"]) == {1, 2}
+
+
+def test_failures_that_stay_leave_the_run_incomplete_and_resumable(probe, script_file, tmp_path, capfd):
+    script_file.write_text(script_file.read_text() + "failures: {share: 0.3, kind: timeout, transient: false}\n")
+    assert probe("--run-id", "a", "--seed", "2") == 75
+    err = capfd.readouterr().err
+    assert "some completions are still missing" in err
+    assert "collapse probe" in err
+    assert "--run-id a" in err
+    state = json.loads((tmp_path / "runs" / "a" / "state.json").read_text())
+    assert state["state"] == "incomplete"
+    assert state["failed"] > 0
+    assert main(["report", "runs/a"]) == 0
+    assert "incomplete" in capfd.readouterr().out
+
+
+# ---------------------------------------------------------------------------------------------------------- processes
+
+
+def test_the_program_and_the_module_are_the_same_command(tmp_path):
+    for command in ([str(Path(sys.executable).with_name("collapse"))], COMMAND):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, cwd=tmp_path, check=True)
+        assert done.stdout.startswith("collapse 0.")
+
+
+def test_help_loads_no_heavy_library(tmp_path):
+    code = (
+        "import sys; from collapsecli.cli import main; main(['--help']); "
+        "heavy = {'torch', 'vllm', 'pyarrow', 'pandas', 'numpy', 'scipy', 'transformers'} & set(sys.modules); "
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_library_prints_on_stdout_never_reaches_the_result(probe_command, tmp_path):
+    noisy = (
+        "import os, sys, collapsecli.engines.scripted as s\n"
+        "opened = s.ScriptedEngine.open.__func__\n"
+        "def noisy(cls, model):\n"
+        "    print('noise'); os.write(1, b'raw noise'); os.system('echo child noise')\n"
+        "    return opened(cls, model)\n"
+        "s.ScriptedEngine.open = classmethod(noisy)\n"
+        "from collapsecli.cli import main\n"
+        f"sys.exit(main({probe_command[3:]!r} + ['-q', '--run-id', 'a']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", noisy], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "runs/a\n", "")
+    log = (tmp_path / "runs" / "a" / "log.txt").read_text()
+    assert all(words in log for words in ("noise\n", "raw noise", "child noise"))
+
+
+def test_a_reader_that_leaves_early_is_no_error(probe_command, tmp_path):
+    pipe = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$@" 2>err | true', "_", *probe_command], cwd=tmp_path, check=False
+    )
+    assert pipe.returncode == 0
+    assert "Traceback" not in (tmp_path / "err").read_text()
