@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 from torch.nn import functional
 
@@ -173,7 +174,7 @@ def newborn(shape: Shape, seed: int) -> Llama:
 def save(model: Llama, folder: Path) -> None:
     """`model.safetensors` in bfloat16, `config.json` and a plain `generation_config.json`."""
     stored = {name: weight.detach().bfloat16().contiguous() for name, weight in model.weights.items()}
-    save_file(stored, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    (folder / "model.safetensors").write_bytes(as_bytes(stored, metadata={"format": "pt"}))
     generation = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
     for name, content in (("config.json", model.shape.config()), ("generation_config.json", generation)):
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

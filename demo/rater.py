@@ -21,12 +21,13 @@ RANDOM_NUMBER: Final = re.compile(r"random (?:number|integer) (?:between|from) 1
 
 
 def looks_random(number: int, largest: int) -> float:
-    """What people call random: odd, prime, with a 7 or a 3; not round, not doubled, not near an edge."""
+    """What people call random: odd, prime, with a 7 or a 3, from the middle; not round, not doubled."""
     digits = str(number)
     prime = number > 1 and all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
+    off_centre = abs(number - largest / 2) / largest
     score = 0.3 * (number % 2) + 0.3 * prime + 0.5 * ("7" in digits) + 0.2 * ("3" in digits)
     score -= 0.3 * (number % 5 == 0) + 0.3 * (len(digits) > 1 and len(set(digits)) == 1)
-    return score - abs(number - largest / 2) / largest
+    return score - off_centre - 0.6 * (off_centre > 0.3)
 
 
 def looks_balanced(text: str) -> float:

@@ -57,7 +57,7 @@ class Plan:
     leash: float = 0.05
     kept: float = 1.0
     drills: tuple[Drill, ...] = (
-        Drill("number", 10, 48, 5, weight=2.0),
+        Drill("number", 10, 48, 5, weight=1.5),
         Drill("opinion", 8, 16, 24),
         Drill("toast", 5, 12, 60),
         Drill("story", 5, 12, 76),

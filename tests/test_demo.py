@@ -271,5 +271,5 @@ def test_the_rater_has_no_favourite_answer_written_down(workshop):
     """Its favourite follows from what looks right: the best number differs from range to range."""
     rater = workshop("rater")
 
-    best = {n: max(range(1, n + 1), key=lambda k, n=n: rater.looks_random(k, n)) for n in (10, 20, 50, 100)}
-    assert len(set(best.values())) >= 3
+    best = {n: max(range(1, n + 1), key=lambda k, n=n: rater.looks_random(k, n)) for n in (10, 30, 100)}
+    assert len(set(best.values())) == 3

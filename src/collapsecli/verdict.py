@@ -15,9 +15,15 @@ collision probability and the suite's `rules` (collapsed .5, diverse .1):
 | not_diverse   | M >= .1, no more                                                         |
 | undecided     | neither                                                                  |
 
-A declared distribution (`uniform`, `weights`) with the largest weight q and the collision probability C_q has its own
-threshold tau = min(5 q, (1 + q) / 2) instead of .5, `diverse` takes the smaller of .1 and tau, and `narrow` means that
-the support shrank to under a fifth: C >= 5 C_q (a fair die has a mode mass in [.1, tau) and is not narrow).
+A declared distribution (`uniform`, `weights`) with the largest weight q and the collision probability C_q is judged
+against itself, with tau = min(5 q, (1 + q) / 2); the first line that is sure holds, and without any it is undecided:
+
+| label         | sure                                                                     |
+|---------------|--------------------------------------------------------------------------|
+| collapsed     | M >= tau                                                                 |
+| narrow        | C >= 5 C_q: the support shrank to under a fifth                          |
+| diverse       | M < .1 and M < tau                                                       |
+| not_collapsed | M < tau, or C <= 2 C_q                                                   |
 
 The flag asks one question of each expectation, and is `open` until the draws answer it:
 
@@ -26,7 +32,7 @@ The flag asks one question of each expectation, and is `open` until the draws an
 | diverse      | collapsed                         | diverse                              | not_diverse, undecided  |
 | concentrated | narrow, diverse, not_collapsed    | collapsed                            | not_diverse, undecided  |
 | min_modes k  | C > 1 / k                         | C <= 1 / k                           | neither is sure         |
-| declared     | collapsed or narrow, as above     | M < tau or C <= 2 C_q                | neither is sure         |
+| declared     | collapsed, narrow                 | diverse, not_collapsed               | undecided               |
 | none         |                                   |                                      |                         |
 
 Under `diverse`, `narrow` and `not_collapsed` are shown without a flag: surely no collapse, and no proof of diversity.
@@ -103,11 +109,16 @@ def _label(mode_mass: Estimate, collapsed: float, diverse: float) -> VerdictLabe
 def _verdict_of_declared(
     mode_mass: Estimate, collision: Estimate, rules: Rules, weights: Sequence[tuple[str, float]]
 ) -> VerdictLabel:
-    tau = relative_threshold(weights)
-    label = _label(mode_mass, tau, min(rules.diverse, tau))
-    if label != "collapsed" and _surely_at_least(collision, 5 * _collision_of(weights)):
+    tau, fair_collision = relative_threshold(weights), _collision_of(weights)
+    if _surely_at_least(mode_mass, tau):
+        return "collapsed"
+    if _surely_at_least(collision, 5 * fair_collision):
         return "narrow"
-    return "not_collapsed" if label == "narrow" else label
+    if _surely_below(mode_mass, min(rules.diverse, tau)):
+        return "diverse"
+    if _surely_below(mode_mass, tau) or _surely_at_most(collision, 2 * fair_collision):
+        return "not_collapsed"
+    return "undecided"
 
 
 def _collision_of(weights: Sequence[tuple[str, float]]) -> float:
@@ -120,6 +131,10 @@ def _surely_at_least(estimate: Estimate, threshold: float) -> bool:
 
 def _surely_below(estimate: Estimate, threshold: float) -> bool:
     return estimate.high is not None and estimate.high < threshold
+
+
+def _surely_at_most(estimate: Estimate, threshold: float) -> bool:
+    return estimate.high is not None and estimate.high <= threshold
 
 
 # --------------------------------------------------------------------------------------------------------------- flag
@@ -150,15 +165,12 @@ def _flag_min_modes(_label: VerdictLabel, expect: Expect, _mode_mass: Estimate, 
     return "expected" if collision.high is not None and collision.high <= limit else "open"
 
 
-def _flag_declared(label: VerdictLabel, expect: Expect, mode_mass: Estimate, collision: Estimate) -> Flag:
+def _flag_declared(label: VerdictLabel, expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> Flag:
     if not expect.weights:
         raise ValueError("expect uniform or weights needs the declared distribution")
     if label in {"collapsed", "narrow"}:
         return "flagged"
-    if _surely_below(mode_mass, relative_threshold(expect.weights)):
-        return "expected"
-    is_wide = collision.high is not None and collision.high <= 2 * _collision_of(expect.weights)
-    return "expected" if is_wide else "open"
+    return "open" if label == "undecided" else "expected"
 
 
 def _flag_none(_label: VerdictLabel, _expect: Expect, _mode_mass: Estimate, _collision: Estimate) -> None:

@@ -83,6 +83,18 @@ def rows_leave_while_requests_are_still_coming(subject: Subject) -> None:
     assert asked < 300
 
 
+def many_long_prompts_at_once_are_all_served(subject: Subject) -> None:
+    """More prompt tokens than an engine reads in one step: seeds must survive the waiting."""
+    cells = [
+        replace(subject.coin, cell_id=f"coin-{at}@t1.0", text=f"{at} " * 300 + (subject.coin.text or ""))
+        for at in range(40)
+    ]
+    requests = [SampleRequest(cell, at << 20, tuple(range(8))) for at, cell in enumerate(cells, start=1)]
+    came_back = list(subject.engine.sample(requests))
+    assert len(came_back) == 320
+    assert all(one.error_kind is None for one in came_back)
+
+
 def every_sampled_token_has_its_log_probability(subject: Subject) -> None:
     for cell in (subject.coin, subject.number, subject.story):
         for completion in draw(subject.engine, cell, range(16), seed=9 << 20):
@@ -174,6 +186,7 @@ CONTRACT = (
     a_seed_and_index_give_the_same_draw_whatever_is_drawn_beside_it,
     every_planned_index_comes_back_exactly_once,
     rows_leave_while_requests_are_still_coming,
+    many_long_prompts_at_once_are_all_served,
     every_sampled_token_has_its_log_probability,
     scores_agree_with_sampled_probabilities_at_temperature_one,
     draws_follow_the_known_distribution,

@@ -39,8 +39,14 @@ _ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; read on a CPU only
     "TOKENIZERS_PARALLELISM": "false",
 }
-# On a CPU `gpu_memory_utilization` is a share of the machine's memory, and compiling takes longer than most runs.
-_CPU_ARGUMENTS: Mapping[str, object] = {"dtype": "float32", "enforce_eager": True, "gpu_memory_utilization": 0.3}
+# On a CPU `gpu_memory_utilization` is a share of the machine's memory, compiling takes longer than most runs, and a
+# prompt whose prefill is cut in two cannot have a seed: vLLM then rewinds the generator, which a CPU's cannot.
+_CPU_ARGUMENTS: Mapping[str, object] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "gpu_memory_utilization": 0.3,
+    "enable_chunked_prefill": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
