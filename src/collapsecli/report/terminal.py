@@ -191,27 +191,23 @@ def _saying(result: CellResult) -> Text:
 
 def _quotes(results: Sequence[CellResult]) -> list[Text | Padding]:
     """What every flagged cell keeps saying, in full words; what the unread texts of an invalid one say."""
+    names = _cell_names(results)
     told = [result for result in results if result.flag == "flagged" or result.verdict == "invalid"]
     blocks: list[Text | Padding] = []
     for result in told[:_MOST_QUOTED]:
-        blocks += [Text(), _quote_heading(result), Padding(Text(_quoted(result)), (0, 2, 0, 4))]
+        heading = Text.assemble("  ", (names[result.cell.cell_id], "bold"), (f" {_claim(result)}:", "dim"))
+        blocks += [Text(), heading, Padding(Text(_quoted(result)), (0, 2, 0, 4))]
     if len(told) > _MOST_QUOTED:
-        blocks += [Text(), Text(f"and {len(told) - _MOST_QUOTED} more flagged cells", "dim")]
+        blocks += [Text(), Text(f"  and {len(told) - _MOST_QUOTED} more; all of them are in cells.parquet", "dim")]
     return blocks
 
 
-def _quote_heading(result: CellResult) -> Text:
-    heading = Text.assemble("  ", (one_line(result.cell.cell_id), "bold"))
+def _claim(result: CellResult) -> str:
     if result.verdict == "invalid":
-        return heading.append(
-            f" has no readable answer in {result.n - result.n_valid} of {result.n}; most often:", "dim"
-        )
+        return f"has no readable answer in {result.n - result.n_valid} of {result.n}"
     mode = result.modes[0]
-    said = f" says {one_line(mode.text)!r}" if result.cell.answer.kind != "text" else " says the same"
-    heading.append(
-        f"{said} in {mode.count} of {result.n_valid}, expected: {result.cell.expect.kind}; for example:", "dim"
-    )
-    return heading
+    said = "the same" if result.cell.answer.kind == "text" else repr(one_line(mode.text))
+    return f"says {said} in {mode.count} of {result.n_valid} (expected: {result.cell.expect.kind})"
 
 
 def _quoted(result: CellResult) -> str:
