@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 FIGURES = Path(__file__).parent / "figures"
 
 
-def median_ratio(ours_s: Sequence[float], theirs_s: Sequence[float], resamples: int = 10_000) -> tuple[float, float, float]:
+def median_ratio(
+    ours_s: Sequence[float], theirs_s: Sequence[float], resamples: int = 10_000
+) -> tuple[float, float, float]:
     """Median of the paired ratios ours / theirs, with the ends of its 95 % bootstrap interval over pairs."""
     ratios = np.asarray(ours_s) / np.asarray(theirs_s)
     picks = np.random.default_rng(0).integers(0, len(ratios), (resamples, len(ratios)))
@@ -30,7 +32,9 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return f"{os.cpu_count()} cores of {model}"
 

@@ -21,7 +21,6 @@ from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
 from collapsecli.pipeline import collect
-from collapsecli.records import Cell
 from collapsecli.runs import Drawn, Manifest, RunFolder, SuiteSource
 from collapsecli.seeds import cell_seeds
 from collapsecli.suite import load, plan
@@ -29,7 +28,7 @@ from collapsecli.suite import load, plan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collapsecli.records import Completion
+    from collapsecli.records import Cell, Completion
 
 SUITE = Path(__file__).parents[1] / "prompts" / "quickstart.yaml"
 
