@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 FIGURES = Path(__file__).parent / "figures"
 
 
-def median_ratio(
-    ours_s: Sequence[float], theirs_s: Sequence[float], resamples: int = 10_000
-) -> tuple[float, float, float]:
+def median_ratio(ours_s: Sequence[float], theirs_s: Sequence[float]) -> tuple[float, float, float]:
     """Median of the paired ratios ours / theirs, with the ends of its 95 % bootstrap interval over pairs."""
     ratios = np.asarray(ours_s) / np.asarray(theirs_s)
-    picks = np.random.default_rng(0).integers(0, len(ratios), (resamples, len(ratios)))
+    picks = np.random.default_rng(0).integers(0, len(ratios), (10_000, len(ratios)))
     low, high = np.quantile(np.median(ratios[picks], axis=1), [0.025, 0.975])
     return float(np.median(ratios)), float(low), float(high)
 
@@ -32,10 +30,8 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [
-            line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
+        lines = [line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line]
+        model = next((value.strip() for name, value in lines if name.strip() == "model name"), model)
     return f"{os.cpu_count()} cores of {model}"
 
 

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from figures import median_ratio, store
 
 from collapsecli.cli.streams import libraries_log_to
@@ -67,9 +69,6 @@ def time_ours(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
         collect(run, manifest, engine, Silent())
         seconds = time.perf_counter() - began
         run.compact(manifest)
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
         tokens = int(pc.sum(pq.read_table(run.samples_path, columns=["n_tokens"])["n_tokens"]).as_py())
     return seconds, tokens
 
