@@ -85,6 +85,7 @@ def time_theirs(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
             seed=seeds[cell.cell_id],
             temperature=cell.sampling.temperature,
             max_tokens=cell.sampling.max_tokens,
+            stop=list(cell.sampling.stop),
             logprobs=0,
         )
         for cell in manifest.cells

@@ -278,7 +278,9 @@ def uniform(modes):
         pytest.param(np.full(100, 0.01), uniform(100), 256, (0, 0), (0.9, 1), id="a fair 1..100"),
         pytest.param(np.full(20, 0.05), uniform(20), 64, (0, 0), (0.85, 1), id="a fair d20"),
         pytest.param(np.full(6, 1 / 6), uniform(6), 64, (0, 0), (0.97, 1), id="a fair die"),
-        pytest.param(np.full(2, 0.5), uniform(2), 64, (0, 0), (0.97, 1), id="a fair coin"),
+        pytest.param(np.full(2, 0.5), uniform(2), 64, (0, 0), (0.9, 1), id="a fair coin"),
+        pytest.param(np.full(2, 0.5), uniform(2), 128, (0, 0), (0.99, 1), id="a fair coin, longer"),
+        pytest.param(spike(0.76, 1), uniform(2), 64, (0, 0.1), (0, 0.05), id="a bent coin is not cleared"),
     ],
 )
 def test_declared_distributions_are_flagged_and_cleared(probabilities, expect, n, flagged, expected):

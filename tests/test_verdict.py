@@ -151,6 +151,7 @@ def test_a_declared_distribution_has_its_own_threshold(expect, tau):
         pytest.param(FAIR_DIE, (0.52, 0.8), (0.3, 0.6), "undecided", "open", id="above half but perhaps below tau"),
         pytest.param(FAIR_DIE, (0.11, 0.31), (0.15, 0.2), "not_collapsed", "expected", id="a fair die is not narrow"),
         pytest.param(FAIR_COIN, (0.52, 0.7), (0.49, 0.6), "not_collapsed", "expected", id="a slightly bent coin"),
+        pytest.param(FAIR_COIN, (0.57, 0.81), (0.5, 0.7), "undecided", "open", id="a coin that may be bent too far"),
         pytest.param(FAIR_COIN, (0.8, 0.98), (0.7, 0.95), "collapsed", "flagged", id="a coin that falls on one side"),
         pytest.param(LOADED, (0.7, 0.88), (0.6, 0.8), "not_collapsed", "expected", id="as heavy as declared"),
         pytest.param(LOADED, (0.91, 1.0), (0.8, 1.0), "collapsed", "flagged", id="heavier than declared"),

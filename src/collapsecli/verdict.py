@@ -23,7 +23,9 @@ against itself, with tau = min(5 q, (1 + q) / 2); the first line that is sure ho
 | collapsed     | M >= tau                                                                 |
 | narrow        | C >= 5 C_q: the support shrank to under a fifth                          |
 | diverse       | M < .1 and M < tau                                                       |
-| not_collapsed | M < tau, or C <= 2 C_q                                                   |
+| not_collapsed | M < tau; or C <= 2 C_q, if the distribution is wide: q <= 1/9             |
+
+Only a wide one needs its collisions: a favourite above 5 q is hard to exclude there. For a coin C <= 2 C_q says nothing.
 
 The flag asks one question of each expectation, and is `open` until the draws answer it:
 
@@ -116,9 +118,14 @@ def _verdict_of_declared(
         return "narrow"
     if _surely_below(mode_mass, min(rules.diverse, tau)):
         return "diverse"
-    if _surely_below(mode_mass, tau) or _surely_at_most(collision, 2 * fair_collision):
+    if _surely_below(mode_mass, tau) or (_is_wide(weights) and _surely_at_most(collision, 2 * fair_collision)):
         return "not_collapsed"
     return "undecided"
+
+
+def _is_wide(weights: Sequence[tuple[str, float]]) -> bool:
+    """Whether the threshold is 5 q: from q = 1/9 up it is (1 + q) / 2."""
+    return max(weight for _, weight in weights) <= 1 / 9
 
 
 def _collision_of(weights: Sequence[tuple[str, float]]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Te
     title.append(f": {flagged} of {len(results)} cells flagged", "bold red" if flagged else "bold green")
     facts = [
         f"{conclusions.saved:,} completions",
-        *_shared_temperature(results),
+        _temperatures(results),
         conclusions.engine,
         f"seed {conclusions.seed}",
     ]
@@ -80,9 +81,9 @@ def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Te
     return lines
 
 
-def _shared_temperature(results: Sequence[CellResult]) -> list[str]:
-    temperatures = {result.cell.temperature for result in results}
-    return [f"T {temperatures.pop()}"] if len(temperatures) == 1 else []
+def _temperatures(results: Sequence[CellResult]) -> str:
+    temperatures = sorted({result.cell.temperature for result in results})
+    return "T " + "–".join(str(temperature) for temperature in dict.fromkeys((temperatures[0], temperatures[-1])))
 
 
 # -------------------------------------------------------------------------------------------------------- table
@@ -121,10 +122,11 @@ def _line(cells: Sequence[Text], columns: Sequence[_Column]) -> Text:
 
 
 def _cell_names(results: Sequence[CellResult]) -> dict[str, str]:
-    """Cell ids; without the temperature where all cells share one, and the heading says it."""
-    shared = bool(_shared_temperature(results))
+    """Cell ids; without the temperature where the rest of the id already tells the cell from all others."""
     ids = [result.cell.cell_id for result in results]
-    return {cell_id: one_line(cell_id.rpartition("@")[0] if shared else cell_id) for cell_id in ids}
+    short = {cell_id: cell_id.rpartition("@")[0] for cell_id in ids}
+    uses = Counter(short.values())
+    return {cell_id: one_line(short[cell_id] if uses[short[cell_id]] == 1 else cell_id) for cell_id in ids}
 
 
 def _verdict(result: CellResult) -> Text:
