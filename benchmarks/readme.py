@@ -24,7 +24,9 @@ def report_of(model: str) -> str:
         ]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     table = done.stdout.split("\n\n")[:2]
-    return f"```\n$ collapse probe prompts/quickstart.yaml --model {model} --seed {SEED}\n" + "\n\n".join(table) + "\n```"
+    return (
+        f"```\n$ collapse probe prompts/quickstart.yaml --model {model} --seed {SEED}\n" + "\n\n".join(table) + "\n```"
+    )
 
 
 def figures() -> str:
@@ -32,11 +34,12 @@ def figures() -> str:
     speed = json.loads((FIGURES / "speed.json").read_text("utf-8"))
     coverage = json.loads((FIGURES / "coverage.json").read_text("utf-8"))
     held = "; ".join(
-        f"{coverage[model]['held']} of {coverage[model]['cells']} cells of {model}" for model in ("demo-base", "demo-tuned")
+        f"{coverage[model]['held']} of {coverage[model]['cells']} cells of {model}"
+        for model in ("demo-base", "demo-tuned")
     )
     return (
-        f"- The whole sampling phase, rows on disk, takes **{speed['ratio']:.2f}** of the time of one plain `LLM.generate` "
-        f"of the same completions with `logprobs=0` (median of {speed['pairs']} interleaved pairs of "
+        f"- The whole sampling phase, rows on disk, takes **{speed['ratio']:.2f}** of the time of one plain "
+        f"`LLM.generate` of the same completions with `logprobs=0` (median of {speed['pairs']} interleaved pairs of "
         f"{speed['completions']:,} completions, 95 % [{speed['ratio_low']:.2f}, {speed['ratio_high']:.2f}]; "
         f"{speed['measured_on']}, vLLM on the CPU, demo-base).\n"
         f"- The printed 95 % interval holds the true mode mass, known exactly from the model's weights, in {held} "

@@ -25,7 +25,7 @@ against itself, with tau = min(5 q, (1 + q) / 2); the first line that is sure ho
 | diverse       | M < .1 and M < tau                                                       |
 | not_collapsed | M < tau; or C <= 2 C_q, if the distribution is wide: q <= 1/9             |
 
-Only a wide one needs its collisions: a favourite above 5 q is hard to exclude there. For a coin C <= 2 C_q says nothing.
+Only a wide one needs its collisions: there a favourite above 5 q is hard to exclude. For a coin C <= 2 C_q is no news.
 
 The flag asks one question of each expectation, and is `open` until the draws answer it:
 

@@ -92,19 +92,28 @@ def _temperatures(results: Sequence[CellResult]) -> str:
 def _columns(results: Sequence[CellResult], width: int) -> list[_Column]:
     """The columns that fit: the narrow screen shows an interval where the wide one shows the estimate with it."""
     wide = width >= 100
-    name = _cell_names(results)
-    fixed = [
-        _Column("verdict", 15, right=False, show=_verdict),
-        _Column("cell", min(40 if wide else 24, max(map(cell_len, name.values()), default=4)), right=False,
-                show=lambda result: Text(name[result.cell.cell_id])),
-        _Column("n", max(3, *(len(_count(result)) for result in results), 3), right=True,
-                show=lambda result: Text(_count(result), "dim")),
+    names = _cell_names(results)
+    verdict = _Column("verdict", 15, right=False, show=_verdict)
+    numbers = [
+        _Column("n", max(3, *(len(_count(result)) for result in results)), right=True, show=_readable),
         _Column("mode mass", 12, right=True, show=_mode_mass),
         _Column("modes", 18 if wide else 9, right=True, show=_effective_modes_wide if wide else _effective_modes),
         *([_Column("exact", 6, right=True, show=_exact)] if wide else []),
-    ]  # fmt: skip
-    rest = width - sum(column.width for column in fixed) - len(fixed) * 1
-    return [*fixed, _Column("keeps saying", max(8, rest), right=False, show=_saying)]
+    ]
+    taken = sum(column.width + 1 for column in (verdict, *numbers))
+    named = min(max(map(cell_len, names.values())), (width - taken) * 6 // 10)
+    cell = _Column("cell", named, right=False, show=lambda result: Text(_shortened(names[result.cell.cell_id], named)))
+    saying = _Column("keeps saying", width - taken - named - 1, right=False, show=_saying)
+    return [verdict, cell, *numbers, saying]
+
+
+def _shortened(name: str, width: int) -> str:
+    """A name that fits: what is left out is left out of its middle, since conditions stand at the end."""
+    if cell_len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    return f"{name[:head]}…{name[-tail:]}"
 
 
 def _line(cells: Sequence[Text], columns: Sequence[_Column]) -> Text:
@@ -138,15 +147,24 @@ def _verdict(result: CellResult) -> Text:
     return Text(f"{_GLYPHS[result.flag]} {result.verdict}", style)
 
 
+def _readable(result: CellResult) -> Text:
+    return Text(_count(result), "dim")
+
+
 def _count(result: CellResult) -> str:
     return str(result.n) if result.n == result.n_valid else f"{result.n_valid}/{result.n}"
 
 
 def _mode_mass(result: CellResult) -> Text:
     mass = result.mode_mass
-    if mass.value is None:
+    if not _claims(result) or mass.value is None:
         return Text("–", "dim")
     return Text.assemble(f"{_percent(mass.value)}%", (f" {_percent(mass.low)}–{_percent(mass.high)}", "dim"))
+
+
+def _claims(result: CellResult) -> bool:
+    """Whether anything is said about this cell's answers."""
+    return result.verdict not in {None, "invalid"}
 
 
 def _percent(share: float | None) -> str:
@@ -155,6 +173,8 @@ def _percent(share: float | None) -> str:
 
 def _effective_modes(result: CellResult) -> Text:
     modes = result.effective_modes
+    if not _claims(result):
+        return Text("–", "dim")
     if modes.low is None:
         return Text("–" if modes.value is None else f"~{_number(modes.value)}")
     return Text(f"{_number(modes.low)}–{_number(modes.high)}")
@@ -162,7 +182,7 @@ def _effective_modes(result: CellResult) -> Text:
 
 def _effective_modes_wide(result: CellResult) -> Text:
     modes = result.effective_modes
-    if modes.value is None or modes.low is None:
+    if not _claims(result) or modes.value is None or modes.low is None:
         return _effective_modes(result)
     return Text.assemble(_number(modes.value), (f" {_number(modes.low)}–{_number(modes.high)}", "dim"))
 
@@ -174,12 +194,9 @@ def _number(value: float | None) -> str:
 
 
 def _exact(result: CellResult) -> Text:
-    probability = result.mode_probability
-    return Text("" if probability is None else f"≥{_percent_down(probability)}%", "dim")
-
-
-def _percent_down(probability: float) -> int:
-    return math.floor(100 * min(probability, 1.0) + 1e-9)
+    """The mode's certain probability, rounded down; empty where it is under a hundredth and says nothing."""
+    percent = math.floor(100 * min(result.mode_probability or 0.0, 1.0) + 1e-9)
+    return Text(f"≥{percent}%" if percent and _claims(result) else "", "dim")
 
 
 def _saying(result: CellResult) -> Text:

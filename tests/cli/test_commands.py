@@ -1,0 +1,146 @@
+"""`check`, `report`, `schema` and the errors that all commands share."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pandas as pd
+import pytest
+import yaml
+
+from collapsecli.cli import main
+
+
+@pytest.fixture
+def run(suite_file, script_file, tmp_path, monkeypatch, capfd):
+    """A finished run `a` of the small suite; the working folder holds `runs`."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--engine", "scripted", "-m", str(script_file), "--run-id", "a", "--seed", "1", "-q"]
+    assert main(["probe", str(suite_file), *words]) == 0
+    capfd.readouterr()
+    return tmp_path / "runs" / "a"
+
+
+# -------------------------------------------------------------------------------------------------------------- check
+
+
+def test_check_shows_every_cell_and_what_the_suite_costs(suite_file, capfd):
+    assert main(["check", str(suite_file)]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["number@t1.0", "coin@t1.0", "capital@t1.0"]
+    assert "3 cells · 192 completions · at most 3,072 sampled tokens" in out
+
+
+def test_check_needs_no_model_but_refuses_a_faulty_suite(tmp_path, capfd):
+    path = tmp_path / "s.yaml"
+    path.write_text("schema: 1\nprompts:\n  - {id: a, text: x}\n")
+    assert main(["check", str(path)]) == 0
+    path.write_text("schema: 1\nprompts:\n  - {id: a, text: x, max_samples: 5}\n")
+    assert main(["check", str(path)]) == 2
+    assert f"{path}:3:" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param('continuations: ["Yes."]', "not yet", id="continuations"),
+        pytest.param('inject: [{id: x, text: "y"}]', "not yet", id="an injection into a chat"),
+        pytest.param("equivalence: {embedding: m, threshold: 0.8}", "not yet", id="embedding equivalence"),
+        pytest.param("sampling: {max_samples: 512}", "not yet", id="adaptive sampling"),
+    ],
+)
+def test_what_is_not_there_yet_is_refused_with_its_line_and_never_ignored(tmp_path, capfd, line, said):
+    path = tmp_path / "s.yaml"
+    path.write_text(f"schema: 1\nprompts:\n  - id: a\n    messages: [{{role: user, content: hi}}]\n    {line}\n")
+    assert main(["probe", str(path), "--engine", "scripted"]) == 2
+    assert f"{path}:5:" in (err := capfd.readouterr().err)
+    assert said in err
+
+
+# ------------------------------------------------------------------------------------------------------------- report
+
+
+def test_report_judges_again_without_sampling(run, capfd):
+    before = (run / "samples.parquet").read_bytes()
+    for name in ("cells.parquet", "modes.parquet", "summary.json"):
+        (run / name).unlink()
+    assert main(["report", "latest"]) == 0
+    assert "1 of 3 cells flagged" in capfd.readouterr().out
+    assert (run / "samples.parquet").read_bytes() == before
+    assert len(pd.read_parquet(run / "cells.parquet")) == 3
+
+
+@pytest.mark.usefixtures("run")
+def test_report_takes_other_thresholds_for_this_judgement_only(capfd):
+    assert main(["report", "a", "--rules", "collapsed=0.999", "--fail-on", "unexpected"]) == 3
+    assert "3 of 3" not in capfd.readouterr().out
+    assert main(["report", "a"]) == 0
+    assert "1 of 3 cells flagged" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("rule", ["collapsed=2", "collapsed", "nothing=0.5", "alpha=0"])
+def test_a_rule_that_is_no_threshold_is_refused(run, capfd, rule):
+    assert main(["report", str(run), "--rules", rule]) == 2
+    assert "is no threshold" in capfd.readouterr().err
+
+
+def test_gates_work_on_a_report_too(run):
+    assert main(["report", str(run), "-q", "--fail-on", "collapsed"]) == 3
+    assert main(["report", str(run), "-q", "--fail-on", "invalid"]) == 0
+
+
+def test_a_run_that_is_not_there_exits_2_with_the_newest_ones(run, capfd):
+    assert main(["report", "2031"]) == 2
+    err = capfd.readouterr().err
+    assert "no run '2031'" in err
+    assert "a" in err.rpartition("newest there:")[2]
+    assert run.exists()
+
+
+def test_summary_says_the_same_as_the_tables(run):
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    cells = pd.read_parquet(run / "cells.parquet")
+    assert summary["complete"] is True
+    assert summary["flags"] == {"flagged": 1, "open": 0, "expected": 2}
+    assert [cell["verdict"] for cell in summary["cells"]] == cells["verdict"].tolist()
+    assert [cell["mode_mass_low"] for cell in summary["cells"]] == cells["mode_mass_low"].tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------- schema
+
+
+def test_schema_of_the_suite_accepts_the_suite_and_refuses_a_misspelt_one(suite_file, capfd):
+    assert main(["schema", "suite"]) == 0
+    schema = json.loads(capfd.readouterr().out)
+    suite = yaml.safe_load(suite_file.read_text())
+    jsonschema.validate(suite, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**suite, "promts": []}, schema)
+
+
+@pytest.mark.parametrize("name", ["samples", "cells", "modes"])
+def test_schema_of_a_file_explains_every_column_of_it(run, capfd, name):
+    assert main(["schema", name]) == 0
+    columns = json.loads(capfd.readouterr().out)
+    assert [column["name"] for column in columns] == pd.read_parquet(run / f"{name}.parquet").columns.tolist()
+    assert all(column["meaning"] for column in columns)
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_an_unexpected_error_is_one_line_and_exit_1(run, capfd, monkeypatch):
+    def broken(*_args):
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("collapsecli.cli.reporting.conclude", broken)
+    assert main(["report", str(run)]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ZeroDivisionError: by nought")
+
+
+def test_a_command_line_without_a_command_shows_the_help(capfd):
+    assert main([]) == 2
+    assert "Usage: collapse" in "".join(capfd.readouterr())
