@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -47,17 +46,25 @@ def figures() -> str:
     )
 
 
+def replaced(text: str, name: str, block: str) -> str:
+    """The text with a new block between the marks of a name."""
+    mark, end = f"<!-- {name}: written by benchmarks/readme.py -->\n", "<!-- end -->"
+    before, found, rest = text.partition(mark)
+    if not found or end not in rest:
+        sys.exit(f"the README has no place for {name}")
+    return f"{before}{mark}{block}\n{rest[rest.index(end) :]}"
+
+
 def main() -> None:
     """Replace what stands between the marks."""
     path = ROOT / "README.md"
     text = path.read_text("utf-8")
-    written = {"demo-base": report_of("demo-base"), "demo-tuned": report_of("demo-tuned"), "figures": figures()}
-    for name, block in written.items():
-        mark = f"<!-- {name}: written by benchmarks/readme.py -->"
-        pattern = re.compile(re.escape(mark) + r".*?<!-- end -->", re.DOTALL)
-        text, replaced = pattern.subn(lambda _, new=f"{mark}\n{block}\n<!-- end -->": new, text)
-        if replaced != 1:
-            sys.exit(f"the README has no place for {name}")
+    for name, block in (
+        ("demo-base", report_of("demo-base")),
+        ("demo-tuned", report_of("demo-tuned")),
+        ("figures", figures()),
+    ):
+        text = replaced(text, name, block)
     path.write_text(text, encoding="utf-8")
 
 

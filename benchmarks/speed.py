@@ -43,6 +43,9 @@ class Silent:
     def sampling(self, engine: object, done: int, planned: int) -> None:
         """Nothing to say."""
 
+    def noticed(self, what: str) -> None:
+        """Nothing to say."""
+
     def advanced(self, completion: Completion, saved: int) -> None:
         """Nothing to say."""
 

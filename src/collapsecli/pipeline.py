@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -41,6 +42,9 @@ class Watch(Protocol):
     def sampling(self, engine: Engine, done: int, planned: int) -> None:
         """Sampling begins: `done` of `planned` completions were saved before."""
 
+    def noticed(self, what: str) -> None:
+        """Something that the user should know of, but that stops nothing."""
+
     def advanced(self, completion: Completion, saved: int) -> None:
         """One more completion came back; `saved` of this sitting are on disk."""
 
@@ -64,6 +68,8 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch
     begun = run.started
     with run.locked():
         manifest = _begin(run, plan)
+        for shard in run.tidied():
+            watch.noticed(f"{shard} could not be read and was moved aside; its completions are drawn again")
         if _owed(run, manifest):
             try:
                 manifest = _sample(run, manifest, start, watch)
@@ -240,8 +246,9 @@ def collect(run: RunFolder, manifest: Manifest, engine: Engine, watch: Watch) ->
         if not owed or watch.stopped:
             return
         watch.sampling(engine, planned - sum(map(len, owed.values())), planned)
-        with run.shard_writer(manifest, _engine_version(manifest)) as shards:
-            for drawn in engine.sample(_requests(manifest.cells, owed, seeds)):
+        rows = engine.sample(_requests(manifest.cells, owed, seeds))
+        with run.shard_writer(manifest, _engine_version(manifest)) as shards, closing(rows):
+            for drawn in rows:
                 completion = _as_kept(drawn, cells[drawn.cell_id], owed[drawn.cell_id][drawn.sample_index])
                 shards.add(completion)
                 watch.advanced(completion, shards.saved)

@@ -156,8 +156,10 @@ def test_an_unreadable_shard_is_moved_aside_and_its_completions_are_owed_again(r
     save(run, make_completion(sample_index=1))
     first, _ = sorted(run.parts_path.glob("*.parquet"))
     first.write_bytes(first.read_bytes()[:100])
-    (moved,) = run.broken_shards()
+    (run.parts_path / ".000009.parquet.1.tmp").write_bytes(b"half")
+    (moved,) = run.tidied()
     assert moved.exists()
+    assert sorted(path.name for path in run.parts_path.iterdir()) == [moved.name, "000002.parquet"]
     assert run.kept((COIN,))["coin@t1.0"] == {1: 0}
 
 
@@ -195,6 +197,17 @@ def test_compaction_keeps_each_planned_completion_once_in_the_order_of_the_plan(
     run.compact(run.manifest())
     rows = table(run)[["cell_id", "sample_index"]].itertuples(index=False, name=None)
     assert list(rows) == [planned[i] for i in sorted(set(drawn))]
+
+
+def test_a_run_whose_shards_were_cleared_away_lives_on_in_its_samples(run):
+    save(run, make_completion(sample_index=0), make_completion(sample_index=5))
+    run.compact(run.manifest())
+    before = run.samples_path.read_bytes()
+    for path in run.parts_path.iterdir():
+        path.unlink()
+    assert run.kept((COIN,)) == {"coin@t1.0": {0: 0, 5: 0}}
+    run.compact(run.manifest())
+    assert run.samples_path.read_bytes() == before
 
 
 def test_text_survives_the_disk_but_for_lone_surrogates(run):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from collapsecli.cli.interrupts import Interrupts
+from collapsecli.cli.interrupts import Interrupts, StoppedBySignal
 from collapsecli.cli.options import EngineChoice, FailOn, Model, Only, Out, Quiet, Samples, Suites, Tags
 from collapsecli.errors import CollapseError, EngineStartError, IncompleteError, UsageError
 
@@ -100,6 +100,9 @@ def _sample(
 
             try:
                 complete = sample_run(run, plan, start, display)
+            except StoppedBySignal:
+                print("stopped before sampling had begun; nothing was lost", file=streams.people)
+                raise
             except CollapseError as error:
                 raise _with_way_on(error, run, resume) from error
             except OSError as error:
@@ -110,15 +113,16 @@ def _sample(
             except Exception:
                 traceback.print_exc()
                 raise
-        if interrupts.received is not None and not complete:
-            print(f"stopped; what came back is saved. To go on: {resume}", file=streams.people)
+        if interrupts.received is not None:
+            say_on = f"collapse report {run.path}" if complete else resume
+            print(f"stopped; what came back is saved. To go on: {say_on}", file=streams.people)
         interrupts.raise_if_received()
     return complete
 
 
 def _with_way_on(error: CollapseError, run: RunFolder, resume: str) -> CollapseError:
     if isinstance(error, EngineStartError):
-        error.hint = f"{error.hint}; its own words are in {run.log_path}"
+        error.hint = "; ".join(filter(None, [error.hint, f"its own words are in {run.log_path}"]))
     elif isinstance(error, IncompleteError) and not error.hint:
         error.hint = resume
     return error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,6 +72,9 @@ class ProgressDisplay:
         self._began = self._last_line = time.monotonic()
         self._tokens, self._done, self._planned = 0, done, planned
         self._bar.update(self._task, description="sampling", total=planned, completed=done)
+
+    def noticed(self, what: str) -> None:
+        self._bar.console.print(Text(f"warning: {what}", "yellow"))
 
     def advanced(self, completion: Completion, saved: int) -> None:
         self._done += 1

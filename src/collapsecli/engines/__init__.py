@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from collapsecli.errors import EngineStartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from collapsecli.records import Cell, Completion
 
@@ -72,10 +72,10 @@ class Engine(Protocol):
     def check(self, cells: Sequence[Cell]) -> None:
         """Refuse, before anything is drawn, cells that cannot be served: raises UsageError and names them."""
 
-    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+    def sample(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         """Draw what is asked; requests are pulled as they are needed."""
 
-    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+    def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         """Score what is asked."""
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ from collapsecli.records import Completion
 from collapsecli.seeds import hashed_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from collapsecli.engines import SampleRequest, ScoreRequest
     from collapsecli.records import Cell, FinishReason
@@ -93,7 +93,7 @@ class ScriptedEngine:
                 hint="leave top_p, top_k and min_p out",
             )
 
-    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+    def sample(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         for request in requests:
             distribution = self._distribution(request.cell)
             for index in request.indices:
@@ -103,7 +103,7 @@ class ScriptedEngine:
                     time.sleep(self._script.delay_s)
                 yield self._draw(request, index, distribution)
 
-    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+    def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         for request in requests:
             if self._stopped:
                 return

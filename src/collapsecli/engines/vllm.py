@@ -19,7 +19,7 @@ from collapsecli.errors import EngineStartError, UsageError
 from collapsecli.records import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest
     from collapsecli.records import Cell, Message
@@ -126,7 +126,7 @@ class VllmEngine:
                 hint="lower max_tokens, shorten the prompts, or raise it with `-e max_model_len=N`",
             )
 
-    def sample(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+    def sample(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         waiting, in_flight = _groups(requests), dict[str, _Group]()
         try:
             while not self._stopped:
@@ -139,7 +139,7 @@ class VllmEngine:
         finally:  # stopped, or the consumer lost interest
             self._engine.abort_request(list(in_flight))
 
-    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+    def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         waiting, in_flight = iter(requests), dict[str, "ScoreRequest"]()
         params = self._vllm.SamplingParams(
             max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, output_kind=self._final_only
@@ -400,4 +400,4 @@ def _start_hint(error: BaseException) -> str:
         return "free memory, or lower `-e gpu_memory_utilization=0.5` or `-e max_model_len=4096`"
     if any(sign in text for sign in ("repo", "config.json", "not found", "offline", "connect", "does not exist")):
         return "check the model: a hub id[@revision], a local path, or a bundled name (demo-base, demo-tuned)"
-    return "the whole story is in the run's log.txt"
+    return ""

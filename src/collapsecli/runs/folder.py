@@ -23,7 +23,7 @@ from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.runs.durable import write_text_whole, write_whole
 from collapsecli.runs.manifest import Manifest, manifest_json, read_manifest
 from collapsecli.runs.rows import JUDGED_COLUMNS, cells_table, completions_of, modes_table, samples_table
-from collapsecli.runs.shards import ShardWriter, read_shards
+from collapsecli.runs.shards import ShardWriter, broken_files, read_whole
 from collapsecli.runs.tables import SAMPLES, SCHEMA_VERSION, arrow_schema
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class RunFolder:
         An index that never came back is not in it.
         """
         columns = ["cell_id", "sample_index", "error_kind", "attempt"]
-        tables, _ = read_shards(self.parts_path, columns)
+        tables = self._tables(columns)
         kept: dict[str, dict[int, int]] = {cell.cell_id: {} for cell in planned}
         sizes = {cell.cell_id: cell.sampling.samples for cell in planned}
         for table in tables:
@@ -192,19 +192,25 @@ class RunFolder:
                 kept[cell_id][index] = max(known, owed) if known and owed else 0
         return kept
 
-    def broken_shards(self) -> list[Path]:
-        """Shards that cannot be read, moved aside so that their completions are drawn again."""
-        _, broken = read_shards(self.parts_path, ["cell_id"])
-        moved = []
-        for path in broken:
-            aside = path.with_suffix(f".broken-{time.time_ns()}")
-            path.rename(aside)
-            moved.append(aside)
-        return moved
+    def tidied(self) -> list[Path]:
+        """Clear what a kill left half-written, and move files of completions that cannot be read aside.
+
+        Returns the new paths of the latter. Nothing is deleted that was ever whole.
+        """
+        for half in (*self.path.glob(".*.tmp"), *self.parts_path.glob(".*.tmp")):
+            half.unlink()
+        return [path.rename(path.with_suffix(f".broken-{time.time_ns()}")) for path in broken_files(self._files())]
+
+    def _files(self) -> list[Path]:
+        """Every file that holds completions, the shards first."""
+        return [*sorted(self.parts_path.glob("*.parquet")), *self.path.glob("samples.parquet")]
+
+    def _tables(self, columns: list[str] | None = None) -> list[pa.Table]:
+        return read_whole(self._files(), columns)
 
     def compact(self, manifest: Manifest) -> int:
         """Put all completions of the plan into samples.parquet, sorted, each once; returns their number."""
-        tables, _ = read_shards(self.parts_path)
+        tables = self._tables()
         schema = arrow_schema(SAMPLES, _metadata(manifest))
         rows = pa.concat_tables([table.cast(schema) for table in tables]) if tables else schema.empty_table()
         whole = rows.take(pa.array(_planned_rows(rows, manifest.cells), pa.int64()))
@@ -219,7 +225,7 @@ class RunFolder:
         if self.samples_path.is_file():
             table = pq.read_table(self.samples_path, columns=JUDGED_COLUMNS)
         else:
-            tables, _ = read_shards(self.parts_path, JUDGED_COLUMNS)
+            tables = self._tables(JUDGED_COLUMNS)
             empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
             table = pa.concat_tables([part.replace_schema_metadata() for part in tables]) if tables else empty
         table = table.take(pa.array(_planned_rows(table, planned), pa.int64()))

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from collapsecli.records import Completion
 
-SHARD_ROWS = 256
+# A kill loses what is not on disk: at most a shard that is being written, and as much again that waits behind it.
+UNSAVED_ROWS = 256
+SHARD_ROWS = UNSAVED_ROWS // 2
 SHARD_SECONDS = 30.0
-_WAITING_ROWS = 16 * SHARD_ROWS  # more than this in memory and sampling waits for the disk
 
 
 class ShardWriter:
-    """Writes completions in the background, a shard at a time: a kill loses at most the shard being filled.
+    """Writes completions in the background, a shard at a time: a kill loses at most `UNSAVED_ROWS` of them.
 
     A shard is closed after `SHARD_ROWS` rows or `SHARD_SECONDS` seconds, whichever comes first. An error of the disk is
     raised by the next `add` or at the end of the `with` block; what was saved before it stays saved.
@@ -34,7 +35,7 @@ class ShardWriter:
     def __init__(self, folder: Path, to_table: Callable[[Sequence[Completion]], pa.Table]) -> None:
         self._folder = folder
         self._to_table = to_table
-        self._waiting: queue.Queue[Completion | None] = queue.Queue(_WAITING_ROWS)
+        self._waiting: queue.Queue[Completion | None] = queue.Queue(UNSAVED_ROWS - SHARD_ROWS)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="shards")
         self.saved = 0
@@ -106,12 +107,19 @@ def _free_names(folder: Path) -> Iterator[Path]:
         yield folder / f"{number:06d}.parquet"
 
 
-def read_shards(folder: Path, columns: list[str] | None = None) -> tuple[list[pa.Table], list[Path]]:
-    """All readable shards as tables, and the paths of those that cannot be read."""
-    tables, broken = [], []
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            tables.append(pq.read_table(path, columns=columns))
-        except (OSError, pa.ArrowInvalid):
-            broken.append(path)
-    return tables, broken
+def read_whole(paths: Sequence[Path], columns: list[str] | None = None) -> list[pa.Table]:
+    """The tables in those files that can be read, in order."""
+    tables = (_read(path, columns) for path in paths)
+    return [table for table in tables if table is not None]
+
+
+def broken_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among these that are no whole parquet files."""
+    return [path for path in paths if _read(path, ["cell_id"]) is None]
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table | None:
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowInvalid):
+        return None
