@@ -65,7 +65,7 @@ def test_every_suite_that_is_shipped_loads(path):
 @pytest.mark.parametrize("model", demo.MODELS)
 def test_the_reports_shown_list_every_cell_and_flag_what_the_truth_table_flags(model):
     shown = README.split(f"<!-- {model}: written by benchmarks/readme.py -->")[1].split("<!-- end -->")[0]
-    rows = {line.split()[2]: line.split()[:2] for line in shown.splitlines() if line[:1] in "✗✓?·!"}
+    rows = {line.split()[2]: line.split()[:2] for line in shown.splitlines() if line and line[0] in "✗✓?·!"}
     cells = plan(load(ROOT / "prompts" / "quickstart.yaml"), model=model).cells
     assert set(rows) == {cell.cell_id.removesuffix("@t1.0") for cell in cells}
     truth = json.loads(demo.truth_path().read_text("utf-8"))["prompts"]
