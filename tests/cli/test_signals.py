@@ -11,6 +11,8 @@ import time
 import pandas as pd
 import pytest
 
+from collapsecli.runs.shards import SHARD_ROWS
+
 
 @pytest.fixture
 def slow(suite_file, script_file):
@@ -95,7 +97,7 @@ def test_a_signal_saves_everything_says_how_to_go_on_and_exits_with_its_number(s
     (last,) = [line for line in err.splitlines() if line.startswith("stopped")]
     assert re.search(r"To go on: collapse probe .*--run-id a", last)
     before = _saved(tmp_path)
-    assert len(before) > 256  # more than the shards that were full: the open one was saved too
+    assert len(before) > SHARD_ROWS  # more than the shard that was full: the open one was saved too
     subprocess.run(slow, cwd=tmp_path, check=True, capture_output=True)
     _assert_complete(tmp_path, before)
 
