@@ -23,7 +23,8 @@ from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
 from collapsecli.pipeline import collect
-from collapsecli.runs import Drawn, Manifest, RunFolder, SuiteSource
+from collapsecli.records import EngineInfo
+from collapsecli.runs import Manifest, RunFolder, SuiteSource
 from collapsecli.seeds import cell_seeds
 from collapsecli.suite import load, plan
 
@@ -59,7 +60,7 @@ def cells_of(copies: int, samples: int) -> list[Cell]:
 def manifest_of(cells: Sequence[Cell], seed: int) -> Manifest:
     """A manifest of these cells."""
     suite = SuiteSource("speed", str(SUITE), "", "")
-    drawn = Drawn("vllm", "", "demo-base", {})
+    drawn = EngineInfo("vllm", "", "demo-base", {})
     return Manifest("speed", "2026-01-01T00:00:00+00:00", seed, (suite,), tuple(cells), drawn)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,8 +12,8 @@ from collapsecli.engines import SampleRequest
 from collapsecli.errors import UsageError
 from collapsecli.reasoning import split_reasoning
 from collapsecli.records import Conclusions, DrawsCheck
+from collapsecli.report.summary import summary_of
 from collapsecli.runs import (
-    Drawn,
     Manifest,
     differences,
     fingerprint_fields,
@@ -25,7 +25,7 @@ from collapsecli.seeds import cell_seeds, random_seed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from collapsecli.engines import Engine, EngineInfo
+    from collapsecli.engines import Engine
     from collapsecli.records import Cell, CellResult, Completion, Equivalence, Rules
     from collapsecli.runs import RunFolder, SuiteSource
 
@@ -122,40 +122,6 @@ def conclude(
     return conclusions
 
 
-def summary_of(conclusions: Conclusions) -> dict[str, object]:
-    """The conclusions in the words of the tables, for summary.json."""
-    flags = [result.flag for result in conclusions.results]
-    verdicts = [result.verdict for result in conclusions.results]
-    return {
-        "schema": 1,
-        "run_id": conclusions.run_id,
-        "suites": conclusions.suites,
-        "models": conclusions.models,
-        "engine": conclusions.engine,
-        "seed": conclusions.seed,
-        "complete": conclusions.complete,
-        "planned": conclusions.planned,
-        "saved": conclusions.saved,
-        "flags": {flag: flags.count(flag) for flag in ("flagged", "open", "expected")},
-        "verdicts": {str(verdict): verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
-        "draws": {**asdict(conclusions.draws), "surplus_p_value": conclusions.surplus_p_value},
-        "cells": [
-            {
-                "cell_id": result.cell.cell_id,
-                "n": result.n,
-                "n_valid": result.n_valid,
-                "mode": result.modes[0].text if result.modes else None,
-                "mode_mass": result.mode_mass.value,
-                "mode_mass_low": result.mode_mass.low,
-                "mode_mass_high": result.mode_mass.high,
-                "verdict": result.verdict,
-                "flag": result.flag,
-            }
-            for result in conclusions.results
-        ],
-    }
-
-
 # --------------------------------------------------------------------------------------------- beginning a run
 
 
@@ -219,16 +185,15 @@ def _sample(run: RunFolder, manifest: Manifest, start: Callable[[], Engine], wat
     """Start the engine, make sure that it is the one the run was begun with, and draw what is missing."""
     engine = start()
     try:
-        drawn = _drawn(engine.info)
         if manifest.engine is not None:
             _refuse_differences(
                 run,
                 fingerprint_fields(manifest.seed, manifest.cells, manifest.engine),
-                fingerprint_fields(manifest.seed, manifest.cells, drawn),
+                fingerprint_fields(manifest.seed, manifest.cells, engine.info),
             )
         engine.check(manifest.cells)
-        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, drawn))
-        manifest = replace(manifest, engine=drawn, fingerprint=fingerprint)
+        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
+        manifest = replace(manifest, engine=engine.info, fingerprint=fingerprint)
         run.write_manifest(manifest)
         collect(run, manifest, engine, watch)
     finally:
@@ -293,10 +258,6 @@ def _missing(run: RunFolder, manifest: Manifest) -> int:
 
 def _planned(manifest: Manifest) -> int:
     return sum(cell.sampling.samples for cell in manifest.cells)
-
-
-def _drawn(info: EngineInfo) -> Drawn:
-    return Drawn(info.name, info.version, info.model, dict(info.identity), dict(info.details), info.notes)
 
 
 def _engine_version(manifest: Manifest) -> str:

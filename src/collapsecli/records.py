@@ -144,6 +144,23 @@ class Cell:
 
 # ------------------------------------------------------------------------------------------------ what comes back
 
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What drew the completions, as far as it can change their distribution, and what is good to know of it.
+
+    `identity` holds what belongs to the fingerprint of a run; `details` is provenance (hardware, versions, options);
+    `notes` are sentences for the reader.
+    """
+
+    name: str
+    version: str
+    model: str
+    identity: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 FinishReason = Literal["stop", "length", "error"]
 
 

@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapsecli.errors import IncompleteError, UsageError
-from collapsecli.records import Expect, IntegerAnswer, LabelsAnswer, Message, Rules
+from collapsecli.records import EngineInfo, Expect, IntegerAnswer, LabelsAnswer, Message, Rules
 from collapsecli.runs import (
-    Drawn,
     Manifest,
     RunFolder,
     SuiteSource,
@@ -32,7 +31,7 @@ from collapsecli.runs.rows import samples_table
 
 COIN = make_cell("coin@t1.0", samples=8)
 TOAST = make_cell("toast/murderer@t1.0", samples=4, injection="murderer")
-ENGINE = Drawn("scripted", "1", "scripted:x", {"answers": "1"})
+ENGINE = EngineInfo("scripted", "1", "scripted:x", {"answers": "1"})
 
 
 def manifest(*cells, **changes) -> Manifest:

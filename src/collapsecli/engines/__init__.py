@@ -11,7 +11,7 @@ from collapsecli.errors import EngineStartError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-    from collapsecli.records import Cell, Completion
+    from collapsecli.records import Cell, Completion, EngineInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,6 @@ class Score:
     score_id: str
     token_logprobs: tuple[float, ...]
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What drew the completions, as far as it can change their distribution, and what is good to know of it.
-
-    `identity` holds what belongs to the fingerprint of a run; `details` is provenance (hardware, versions, options);
-    `notes` are sentences for the reader.
-    """
-
-    name: str
-    version: str
-    model: str
-    identity: Mapping[str, str]
-    details: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from collapsecli import __version__, demo
-from collapsecli.engines import EngineInfo, Score
+from collapsecli.engines import Score
 from collapsecli.errors import UsageError
-from collapsecli.records import Completion
+from collapsecli.records import Completion, EngineInfo
 from collapsecli.seeds import hashed_seed
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collapsecli import demo
-from collapsecli.engines import EngineInfo, Score
+from collapsecli.engines import Score
 from collapsecli.errors import EngineStartError, UsageError
-from collapsecli.records import Completion
+from collapsecli.records import Completion, EngineInfo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

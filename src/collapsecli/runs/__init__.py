@@ -2,7 +2,6 @@
 
 from collapsecli.runs.folder import TRANSIENT, RunFolder, find_run, new_run_id, runs_root
 from collapsecli.runs.manifest import (
-    Drawn,
     Manifest,
     SuiteSource,
     differences,
@@ -16,7 +15,6 @@ __all__ = [
     "TABLES",
     "TRANSIENT",
     "Column",
-    "Drawn",
     "Manifest",
     "RunFolder",
     "SuiteSource",

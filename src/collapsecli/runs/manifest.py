@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from collapsecli import __version__
 from collapsecli.errors import UsageError
-from collapsecli.records import Cell, Rules
+from collapsecli.records import Cell, EngineInfo, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,18 +36,6 @@ class SuiteSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What draws the completions: engine, model and what of them can change a distribution (`identity`)."""
-
-    name: str
-    version: str
-    model: str
-    identity: dict[str, str]
-    details: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """The content of run.json. `engine` is None until an engine has started; `fingerprint` is complete from then on."""
 
@@ -56,7 +44,7 @@ class Manifest:
     seed: int
     suites: tuple[SuiteSource, ...]
     cells: tuple[Cell, ...]
-    engine: Drawn | None = None
+    engine: EngineInfo | None = None
     fingerprint: str = ""
     git: str | None = None
     collapsecli: str = __version__
@@ -93,7 +81,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from error
 
 
-def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: Drawn | None) -> dict[str, str]:
+def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: EngineInfo | None) -> dict[str, str]:
     """Everything that can change what is drawn, field by field; what only changes the judgement is left out."""
     fields = {"seed": str(seed), "planned cells": _digest(sorted(cell.cell_id for cell in cells))}
     fields |= {f"cell {cell.cell_id}": _digest(_asked(cell)) for cell in cells}

@@ -1,0 +1,43 @@
+"""summary.json: the conclusions in the words of the tables, for programs that want one small file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collapsecli.records import Conclusions
+
+
+def summary_of(conclusions: Conclusions) -> dict[str, object]:
+    """The conclusions in the words of the tables, for summary.json."""
+    flags = [result.flag for result in conclusions.results]
+    verdicts = [result.verdict for result in conclusions.results]
+    return {
+        "schema": 1,
+        "run_id": conclusions.run_id,
+        "suites": conclusions.suites,
+        "models": conclusions.models,
+        "engine": conclusions.engine,
+        "seed": conclusions.seed,
+        "complete": conclusions.complete,
+        "planned": conclusions.planned,
+        "saved": conclusions.saved,
+        "flags": {flag: flags.count(flag) for flag in ("flagged", "open", "expected")},
+        "verdicts": {str(verdict): verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        "draws": {**asdict(conclusions.draws), "surplus_p_value": conclusions.surplus_p_value},
+        "cells": [
+            {
+                "cell_id": result.cell.cell_id,
+                "n": result.n,
+                "n_valid": result.n_valid,
+                "mode": result.modes[0].text if result.modes else None,
+                "mode_mass": result.mode_mass.value,
+                "mode_mass_low": result.mode_mass.low,
+                "mode_mass_high": result.mode_mass.high,
+                "verdict": result.verdict,
+                "flag": result.flag,
+            }
+            for result in conclusions.results
+        ],
+    }
