@@ -69,6 +69,11 @@ def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> C
     )
 
 
+def is_unfinished_thought(completion: Completion) -> bool:
+    """Whether a completion was cut off inside its thought: it had not begun to answer, and is no empty answer."""
+    return completion.finish_reason == "length" and completion.reasoning is not None and not completion.text
+
+
 # --------------------------------------------------------------------------------------------------------------- read
 
 
@@ -81,10 +86,9 @@ def _in_sample_order(completions: Sequence[Completion]) -> list[Completion]:
 
 
 def _read(cell: Cell, completion: Completion) -> str | None:
-    truncated = completion.finish_reason == "length"
-    if truncated and completion.reasoning is not None and not completion.text:
-        return None  # cut off inside its thought: it had not begun to answer
-    return answers.read(cell.answer, completion.text, truncated)
+    if is_unfinished_thought(completion):
+        return None
+    return answers.read(cell.answer, completion.text, completion.finish_reason == "length")
 
 
 def _most_frequent_unread(came_back: list[Completion], read: list[str | None]) -> tuple[str, int]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collapsecli.runs import RunFolder, SuiteSource
 
 _PASSES = 3  # a failure that may go away is tried again this often before the run is left incomplete
+_MANY_UNFINISHED = 0.05  # thoughts cut off, as a share of all completions, from which on the report says so
 
 
 class Watch(Protocol):
@@ -93,15 +94,17 @@ def conclude(
 
     `rules` and `equivalence` replace what the suite said, for this judgement only.
     """
-    from collapsecli.judge import judge_cell
+    from collapsecli.judge import is_unfinished_thought, judge_cell
     from collapsecli.metrics.likelihood import surplus_p_value
 
     manifest = run.manifest()
+    judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
     results: list[CellResult] = []
+    unfinished_thoughts = 0
     for cell, completions in run.completions(manifest.cells):
         asked = replace(cell, equivalence=equivalence) if equivalence and cell.answer.kind == "text" else cell
-        thresholds = manifest.rules_of(cell)
-        results.append(judge_cell(asked, completions, rules(thresholds) if rules else thresholds))
+        results.append(judge_cell(asked, completions, judged_by[cell.suite]))
+        unfinished_thoughts += sum(map(is_unfinished_thought, completions))
     draws = _all_draws(results)
     conclusions = Conclusions(
         run_id=manifest.run_id,
@@ -110,13 +113,13 @@ def conclude(
         models=tuple(dict.fromkeys(cell.model for cell in manifest.cells)),
         engine=_engine_version(manifest),
         seed=manifest.seed,
-        alpha=manifest.suites[0].rules.alpha,
+        alpha=max(thresholds.alpha for thresholds in judged_by.values()),
         planned=_planned(manifest),
         saved=_planned(manifest) - _missing(run, manifest),
         results=tuple(results),
         draws=draws,
         surplus_p_value=surplus_p_value(draws.repeats, draws.expected) if draws.draws else None,
-        notes=manifest.engine.notes if manifest.engine else (),
+        notes=(*(manifest.engine.notes if manifest.engine else ()), *_thought_notes(unfinished_thoughts, results)),
     )
     run.write_conclusions(manifest, results, summary_of(conclusions))
     return conclusions
@@ -269,6 +272,14 @@ def _save_state(run: RunFolder, manifest: Manifest, state: str) -> None:
     saved = sum(len(indices) for indices in kept)
     failed = sum(1 for indices in kept for attempts in indices.values() if attempts)
     run.write_state(state, planned=_planned(manifest), saved=saved, failed=failed)
+
+
+def _thought_notes(unfinished: int, results: Sequence[CellResult]) -> tuple[str, ...]:
+    came_back = sum(result.n - result.n_failed for result in results)
+    if unfinished < _MANY_UNFINISHED * came_back or not unfinished:
+        return ()
+    note = f"{unfinished:,} of {came_back:,} completions were cut off inside their thought and have no answer"
+    return (f"{note}: raise max_tokens, or set `reasoning: off`",)
 
 
 def _all_draws(results: Sequence[CellResult]) -> DrawsCheck:

@@ -106,6 +106,45 @@ def test_only_and_samples_narrow_the_plan(probe, tmp_path):
     assert samples["cell_id"].tolist() == ["coin@t1.0"] * 5
 
 
+def test_thoughts_go_to_a_column_of_their_own_and_unfinished_ones_are_no_answers(probe, script_file, tmp_path, capfd):
+    long = " ".join(["hmm"] * 30)
+    answers = f'{{"<think>I like 7.</think> 47.": 0.8, "<think>{long}</think> 12.": 0.2}}'
+    script_file.write_text(f"prompts: {{number: {answers}}}\n")
+    assert probe("--only", "number", "--run-id", "a", "--seed", "1") == 0
+    samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
+    finished = samples[samples["finish_reason"] == "stop"]
+    assert set(finished["text"]) == {"47."}
+    assert set(finished["reasoning"]) == {"I like 7."}
+    assert set(samples.loc[samples["finish_reason"] == "length", "text"]) == {""}
+    (cell,) = pd.read_parquet(tmp_path / "runs" / "a" / "cells.parquet").to_dict("records")
+    assert cell["n_valid"] == len(finished) < 64
+    assert pd.isna(cell["seen_mass"])
+    assert "thought" in cell["exact_absent"]
+    assert "completions were cut off inside their thought and have no answer" in capfd.readouterr().out.replace(
+        "\n", " "
+    )
+
+
+def test_thoughts_stay_in_the_text_when_the_suite_keeps_them(probe, suite_file, script_file, tmp_path):
+    suite_file.write_text(suite_file.read_text().replace("name: small", "name: small\nreasoning: keep"))
+    script_file.write_text('prompts: {coin: {"<think>x</think>Heads": 1}}\n')
+    assert probe("-q", "--only", "coin", "--run-id", "a") == 0
+    samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
+    assert set(samples["text"]) == {"<think>x</think>Heads"}
+    assert samples["reasoning"].isna().all()
+
+
+def test_two_suites_make_one_run_and_each_is_judged_by_its_own_rules(probe, script_file, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text('schema: 1\nname: other\nrules: {collapsed: 0.99}\nprompts: [{id: dog, text: "Name a dog."}]\n')
+    script_file.write_text(script_file.read_text() + '  dog: {"Rex": 0.9, "Bello": 0.1}\n')
+    assert probe(str(other), "-q", "--run-id", "a", "--seed", "1") == 0
+    cells = pd.read_parquet(tmp_path / "runs" / "a" / "cells.parquet").set_index("prompt_id")
+    assert cells["suite"].to_dict() == {"number": "small", "coin": "small", "capital": "small", "dog": "other"}
+    assert cells.loc["dog", "verdict"] != "collapsed"
+    assert cells.loc["number", "verdict"] == "collapsed"
+
+
 # ------------------------------------------------------------------------------------------------- gates and refusals
 
 

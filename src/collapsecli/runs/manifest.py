@@ -52,10 +52,6 @@ class Manifest:
     platform: str = platform.platform()
     schema: int = MANIFEST_VERSION
 
-    def rules_of(self, cell: Cell) -> Rules:
-        """The thresholds of the suite that a cell belongs to."""
-        return next((suite.rules for suite in self.suites if suite.name == cell.suite), Rules())
-
 
 _ADAPTER = TypeAdapter(Manifest)
 
