@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from collapsecli.hardware import processor_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,18 +25,8 @@ def median_ratio(ours_s: Sequence[float], theirs_s: Sequence[float]) -> tuple[fl
     return float(np.median(ratios)), float(low), float(high)
 
 
-def hardware() -> str:
-    """What this machine is, in words."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line]
-        model = next((value.strip() for name, value in lines if name.strip() == "model name"), model)
-    return f"{os.cpu_count()} cores of {model}"
-
-
 def store(name: str, figures: Mapping[str, object]) -> None:
     """Write figures down with the hardware and the day they are from."""
     FIGURES.mkdir(exist_ok=True)
-    stamped = {"measured_on": hardware(), "day": datetime.now(UTC).date().isoformat(), **figures}
+    stamped = {"measured_on": processor_name(), "day": datetime.now(UTC).date().isoformat(), **figures}
     (FIGURES / f"{name}.json").write_text(json.dumps(stamped, indent=1) + "\n", encoding="utf-8")

@@ -69,8 +69,9 @@ def time_ours(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
         run.write_manifest(manifest)
+        owed = {cell.cell_id: dict.fromkeys(range(cell.sampling.samples), 0) for cell in manifest.cells}
         began = time.perf_counter()
-        collect(run, manifest, engine, Silent())
+        collect(run, manifest, owed, engine, Silent())
         seconds = time.perf_counter() - began
         run.compact(manifest)
         tokens = int(pc.sum(pq.read_table(run.samples_path, columns=["n_tokens"])["n_tokens"]).as_py())
@@ -111,7 +112,7 @@ def main() -> None:
 
     cells = cells_of(asked.copies, asked.samples)
     ours, theirs, tokens = [], [], 0
-    with libraries_log_to(Path(os.devnull)) as streams:
+    with libraries_log_to(Path(os.devnull)) as people:
         engine = VllmEngine(EngineOptions("demo-base"))
         for pair in range(-1, asked.pairs):  # the first is a warm-up
             manifest = manifest_of(cells, seed=1000 + pair)
@@ -124,7 +125,7 @@ def main() -> None:
             ours.append(timed[time_ours][0])
             theirs.append(timed[time_theirs][0])
             tokens = timed[time_ours][1]
-            print(f"pair {pair + 1:2d}: {ours[-1]:.2f} s / {theirs[-1]:.2f} s", file=streams.people, flush=True)
+            print(f"pair {pair + 1:2d}: {ours[-1]:.2f} s / {theirs[-1]:.2f} s", file=people, flush=True)
         engine.close()
     ratio, low, high = median_ratio(ours, theirs)
     completions = sum(cell.sampling.samples for cell in cells)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import make_cell, make_completion
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,12 +128,24 @@ def test_free_text_is_shown_as_most_said():
     ]
 
 
-def test_a_relation_has_no_interval_of_collisions():
+def test_a_relation_has_only_a_lower_end_of_collisions():
     result = judge(["an okapi", "a pangolin"] * 16, equivalence="lexical")
     assert result.collision.value is not None
-    assert result.collision.low is None
-    assert result.effective_modes.high is None
+    assert result.collision.high is None
+    assert result.effective_modes.low is None
     assert (result.distinct_10.value, result.distinct_10.low) == (pytest.approx(2, abs=0.1), None)
+
+
+def test_a_text_said_again_and_again_has_surely_fewer_than_five_modes():
+    result = judge(["no single answer"] * 64, equivalence="lexical", expect=Expect("min_modes", min_modes=5))
+    assert (result.verdict, result.flag) == ("collapsed", "flagged")
+
+
+@pytest.mark.parametrize("samples", [1, 64])
+def test_a_cell_of_which_nothing_came_back_is_invalid_whatever_was_to_be_sampled(samples):
+    cell = make_cell(samples=samples)
+    failed = [make_completion(sample_index=i, text="", error_kind="refused") for i in range(samples)]
+    assert judge_cell(cell, failed, Rules()).verdict == "invalid"
 
 
 def test_typed_answers_are_compared_exactly_whatever_the_equivalence():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from collapsecli.metrics.likelihood import SequenceKey, Sequences
     from collapsecli.modes import Grouping
-    from collapsecli.records import Cell, Completion, Rules
+    from collapsecli.records import Cell, Completion, Rules, VerdictLabel
 
 
 def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> CellResult:
@@ -43,8 +43,10 @@ def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> C
     unread, unread_count = _most_frequent_unread(came_back, read)
 
     mode_mass, collision, valid_rate = estimates["mode_mass"], estimates["collision"], estimates["valid_rate"]
-    label = None
-    if verdict.has_verdict(cell.sampling):
+    label: VerdictLabel | None = None
+    if not came_back:
+        label = "invalid"  # whatever was to be sampled: a night in which every request failed must not be green
+    elif verdict.has_verdict(cell.sampling):
         label = verdict.verdict(mode_mass, rules, collision=collision, valid_rate=valid_rate, expect=cell.expect)
     return CellResult(
         cell=cell,

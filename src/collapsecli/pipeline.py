@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from collapsecli.engines import SampleRequest
-from collapsecli.errors import UsageError
+from collapsecli.errors import CollapseError, IncompleteError, UsageError
 from collapsecli.reasoning import split_reasoning
 from collapsecli.records import Conclusions, DrawsCheck
 from collapsecli.report.summary import summary_of
@@ -18,16 +17,18 @@ from collapsecli.runs import (
     differences,
     fingerprint_fields,
     fingerprint_of,
-    new_run_id,
 )
 from collapsecli.seeds import cell_seeds, random_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from collapsecli.engines import Engine
     from collapsecli.records import Cell, CellResult, Completion, Equivalence, Rules
     from collapsecli.runs import RunFolder, SuiteSource
+
+# The completions that a run lacks: {cell_id: {sample_index: attempts that failed}}.
+Owed = dict[str, dict[int, int]]
 
 _PASSES = 3  # a failure that may go away is tried again this often before the run is left incomplete
 _MANY_UNFINISHED = 0.05  # thoughts cut off, as a share of all completions, from which on the report says so
@@ -63,28 +64,35 @@ class RunPlan:
 def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch: Watch) -> bool:
     """Begin or resume a run and sample what it lacks; True when every planned completion is there.
 
-    Raises UsageError when the run was begun with another plan, EngineStartError, IncompleteError when another process
-    holds the run. Whatever is raised, what was sampled stays saved.
+    Raises UsageError when the run was begun with another plan or engine, and is then left as it was; EngineStartError;
+    IncompleteError when another process holds the run or the engine dies. Whatever is raised, what was sampled stays.
     """
-    begun = run.started
     with run.locked():
-        manifest = _begin(run, plan)
-        for shard in run.tidied():
-            watch.noticed(f"{shard} could not be read and was moved aside; its completions are drawn again")
-        if _owed(run, manifest):
+        is_new = not run.started
+        manifest = _begun(run, plan) if is_new else _taken_up(run, plan)
+        for broken in run.tidied():
+            watch.noticed(f"{broken} could not be read and was moved aside; its completions are drawn again")
+        owed = _owed(run, manifest)
+        complete = not owed and run.samples_path.is_file()
+        if not complete:
             try:
-                manifest = _sample(run, manifest, start, watch)
+                owed = _sample(run, manifest, owed, start, watch)
             except BaseException as error:
-                if not begun and not any(run.parts_path.glob("*.parquet")):
-                    _forget(run, keep_log=not isinstance(error, UsageError))
+                if is_new and not any(run.parts_path.glob("*.parquet")):
+                    run.forget(keep_log=not isinstance(error, UsageError))
                 elif not isinstance(error, UsageError):
-                    _save_state(run, manifest, "failed" if isinstance(error, Exception) else "incomplete")
+                    _save_state(run, manifest, "incomplete" if _may_go_on(error) else "failed")
                 raise
-        complete = not _owed(run, manifest)
-        if complete:
-            run.compact(manifest)
+            complete = not owed and run.compact(run.manifest()) == _planned(manifest)
+        else:
+            run.write_manifest(manifest)
         _save_state(run, manifest, "complete" if complete else "incomplete")
     return complete
+
+
+def _may_go_on(error: BaseException) -> bool:
+    """Whether the same command can be expected to go on: the run was stopped, the disk was full, the engine died."""
+    return isinstance(error, IncompleteError | OSError) or not isinstance(error, Exception)
 
 
 def conclude(
@@ -115,11 +123,12 @@ def conclude(
         seed=manifest.seed,
         alpha=max(thresholds.alpha for thresholds in judged_by.values()),
         planned=_planned(manifest),
-        saved=_planned(manifest) - _missing(run, manifest),
+        saved=_planned(manifest) - sum(map(len, _owed(run, manifest).values())),
         results=tuple(results),
         draws=draws,
         surplus_p_value=surplus_p_value(draws.repeats, draws.expected) if draws.draws else None,
         notes=(*(manifest.engine.notes if manifest.engine else ()), *_thought_notes(unfinished_thoughts, results)),
+        rules=tuple(judged_by.items()),
     )
     run.write_conclusions(manifest, results, summary_of(conclusions))
     return conclusions
@@ -128,12 +137,10 @@ def conclude(
 # --------------------------------------------------------------------------------------------- beginning a run
 
 
-def _begin(run: RunFolder, plan: RunPlan) -> Manifest:
-    """Write the manifest of a new run, or take up that of one begun before, if it asked for the same."""
-    if run.started:
-        return _taken_up(run, plan)
+def _begun(run: RunFolder, plan: RunPlan) -> Manifest:
+    """Write the manifest of a new run, before anything else is done for it."""
     manifest = Manifest(
-        run_id=run.path.name or new_run_id(),
+        run_id=run.path.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=random_seed() if plan.seed is None else plan.seed,
         suites=plan.suites,
@@ -141,11 +148,15 @@ def _begin(run: RunFolder, plan: RunPlan) -> Manifest:
         git=plan.git,
     )
     run.write_manifest(manifest)
-    run.write_state("running", attempts=1, planned=_planned(manifest), saved=0)
+    run.write_state("running", attempts=0, planned=_planned(manifest), saved=0)
     return manifest
 
 
 def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
+    """The manifest of a run begun before, if it was begun with the same plan.
+
+    What only changes the judgement (expectations, readings, thresholds) is taken from the suites as they are now.
+    """
     manifest = run.manifest()
     seed = manifest.seed if plan.seed is None else plan.seed
     _refuse_differences(
@@ -153,11 +164,7 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
         fingerprint_fields(manifest.seed, manifest.cells, None),
         fingerprint_fields(seed, plan.cells, None),
     )
-    # What only changes the judgement (expectations, readings, thresholds) is taken from the suite as it is now.
-    manifest = replace(manifest, suites=plan.suites, cells=plan.cells)
-    run.write_manifest(manifest)
-    run.write_state("running", attempts=int(run.state().get("attempts", 0)) + 1)
-    return manifest
+    return replace(manifest, suites=plan.suites, cells=plan.cells)
 
 
 def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -171,21 +178,13 @@ def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[
         )
 
 
-def _forget(run: RunFolder, *, keep_log: bool) -> None:
-    """A run that never drew anything is no run: nothing stays of it but, where it helps, the log."""
-    if not keep_log:
-        shutil.rmtree(run.path, ignore_errors=True)
-        return
-    for name in ("run.json", "state.json"):
-        (run.path / name).unlink(missing_ok=True)
-    shutil.rmtree(run.parts_path, ignore_errors=True)
-
-
 # ------------------------------------------------------------------------------------------------- sampling
 
 
-def _sample(run: RunFolder, manifest: Manifest, start: Callable[[], Engine], watch: Watch) -> Manifest:
+def _sample(run: RunFolder, manifest: Manifest, owed: Owed, start: Callable[[], Engine], watch: Watch) -> Owed:
     """Start the engine, make sure that it is the one the run was begun with, and draw what is missing."""
+    if not owed:
+        return owed
     engine = start()
     try:
         if manifest.engine is not None:
@@ -198,33 +197,47 @@ def _sample(run: RunFolder, manifest: Manifest, start: Callable[[], Engine], wat
         fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
         manifest = replace(manifest, engine=engine.info, fingerprint=fingerprint)
         run.write_manifest(manifest)
-        collect(run, manifest, engine, watch)
+        run.write_state("running", attempts=int(run.state().get("attempts", 0)) + 1)
+        return collect(run, manifest, owed, engine, watch)
     finally:
         engine.close()
-    return manifest
 
 
-def collect(run: RunFolder, manifest: Manifest, engine: Engine, watch: Watch) -> None:
-    """Draw every completion that the run lacks and save each as it comes back."""
+def collect(run: RunFolder, manifest: Manifest, owed: Owed, engine: Engine, watch: Watch) -> Owed:
+    """Draw the completions that a run lacks, save each as it comes back, and return those that it still lacks."""
     planned = _planned(manifest)
     seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
     cells = {cell.cell_id: cell for cell in manifest.cells}
     for _ in range(_PASSES):
-        owed = _owed(run, manifest)
         if not owed or watch.stopped:
-            return
+            break
         watch.sampling(engine, planned - sum(map(len, owed.values())), planned)
-        rows = engine.sample(_requests(manifest.cells, owed, seeds))
+        rows = _drawn(engine, _requests(manifest.cells, owed, seeds))
         with run.shard_writer(manifest, _engine_version(manifest)) as shards, closing(rows):
             for drawn in rows:
                 completion = _as_kept(drawn, cells[drawn.cell_id], owed[drawn.cell_id][drawn.sample_index])
                 shards.add(completion)
                 watch.advanced(completion, shards.saved)
+        owed = _owed(run, manifest)
+    return owed
 
 
-def _requests(
-    cells: Sequence[Cell], owed: Mapping[str, Mapping[int, int]], seeds: Mapping[str, int]
-) -> Iterator[SampleRequest]:
+def _drawn(engine: Engine, requests: Iterator[SampleRequest]) -> Generator[Completion, None, None]:
+    """What the engine draws.
+
+    Raises IncompleteError where it dies of anything: what came back before stays, and another engine can go on.
+    """
+    rows = engine.sample(requests)
+    with closing(rows):
+        try:
+            yield from rows
+        except CollapseError:
+            raise
+        except Exception as error:
+            raise IncompleteError(f"the engine died while sampling: {type(error).__name__}: {error}") from error
+
+
+def _requests(cells: Sequence[Cell], owed: Owed, seeds: Mapping[str, int]) -> Iterator[SampleRequest]:
     # The longest first: else the engine ends alone with the last long texts, its batch nearly empty.
     for cell in sorted(cells, key=lambda cell: -cell.sampling.max_tokens):
         if cell.cell_id in owed:
@@ -241,8 +254,8 @@ def _as_kept(completion: Completion, cell: Cell, failed_attempts: int) -> Comple
     return completion if thought is None else replace(completion, text=answer, reasoning=thought)
 
 
-def _owed(run: RunFolder, manifest: Manifest) -> dict[str, dict[int, int]]:
-    """What a run lacks: {cell_id: {sample_index: failed attempts}}; a draw whose failure may go away is lacking too."""
+def _owed(run: RunFolder, manifest: Manifest) -> Owed:
+    """What a run lacks; a draw whose failure may go away is lacking too."""
     kept = run.kept(manifest.cells)
     owed = {
         cell.cell_id: {
@@ -253,10 +266,6 @@ def _owed(run: RunFolder, manifest: Manifest) -> dict[str, dict[int, int]]:
         for cell in manifest.cells
     }
     return {cell_id: missing for cell_id, missing in owed.items() if missing}
-
-
-def _missing(run: RunFolder, manifest: Manifest) -> int:
-    return 0 if run.samples_path.is_file() else sum(map(len, _owed(run, manifest).values()))
 
 
 def _planned(manifest: Manifest) -> int:

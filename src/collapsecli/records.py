@@ -267,9 +267,9 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class Conclusions:
-    """All that a report of a run says. `planned` and `saved` count completions; `surplus_p_value` is the draws check's.
+    """All that a report of a run says. `planned` and `saved` count completions; `rules` are those judged by, per suite.
 
-    `surplus_p_value` is None where no log-probabilities of the sampled distribution were kept.
+    `surplus_p_value` is of the draws check, and None where no log-probabilities of the sampled distribution were kept.
     """
 
     run_id: str
@@ -285,6 +285,7 @@ class Conclusions:
     draws: DrawsCheck
     surplus_p_value: float | None
     notes: tuple[str, ...]
+    rules: tuple[tuple[str, Rules], ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -23,9 +23,10 @@ against itself, with tau = min(5 q, (1 + q) / 2); the first line that is sure ho
 | collapsed     | M >= tau                                                                 |
 | narrow        | C >= 5 C_q: the support shrank to under a fifth                          |
 | diverse       | M < .1 and M < tau                                                       |
-| not_collapsed | M < tau; or C <= 2 C_q, if the distribution is wide: q <= 1/9             |
+| not_collapsed | M < tau; or C <= 2 C_q, if q <= 1/9 or 2 C_q < tau^2                     |
 
-Only a wide one needs its collisions: there a favourite above 5 q is hard to exclude. For a coin C <= 2 C_q is no news.
+In a wide distribution (q <= 1/9) a favourite above 5 q is hard to exclude, and collisions may do it; in a narrow one
+they may where they imply M < tau. For a coin C <= 2 C_q is no news: it always holds.
 
 The flag asks one question of each expectation, and is `open` until the draws answer it:
 
@@ -118,14 +119,15 @@ def _verdict_of_declared(
         return "narrow"
     if _surely_below(mode_mass, min(rules.diverse, tau)):
         return "diverse"
-    if _surely_below(mode_mass, tau) or (_is_wide(weights) and _surely_at_most(collision, 2 * fair_collision)):
+    if _surely_below(mode_mass, tau) or (_collisions_tell(weights) and _surely_at_most(collision, 2 * fair_collision)):
         return "not_collapsed"
     return "undecided"
 
 
-def _is_wide(weights: Sequence[tuple[str, float]]) -> bool:
-    """Whether the threshold is 5 q: from q = 1/9 up it is (1 + q) / 2."""
-    return max(weight for _, weight in weights) <= 1 / 9
+def _collisions_tell(weights: Sequence[tuple[str, float]]) -> bool:
+    """Whether C <= 2 C_q speaks against a collapse: in a wide distribution, and where it implies M < tau (C >= M^2)."""
+    is_wide = max(weight for _, weight in weights) <= 1 / 9  # the threshold is then 5 q
+    return is_wide or 2 * _collision_of(weights) < relative_threshold(weights) ** 2
 
 
 def _collision_of(weights: Sequence[tuple[str, float]]) -> float:

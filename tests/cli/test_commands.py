@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import jsonschema
 import pandas as pd
@@ -72,12 +75,29 @@ def test_report_judges_again_without_sampling(run, capfd):
     assert len(pd.read_parquet(run / "cells.parquet")) == 3
 
 
-@pytest.mark.usefixtures("run")
-def test_report_takes_other_thresholds_for_this_judgement_only(capfd):
-    assert main(["report", "a", "--rules", "collapsed=0.999", "--fail-on", "unexpected"]) == 3
-    assert "3 of 3" not in capfd.readouterr().out
+def _line_of(cell, out):
+    (line,) = [line for line in out.splitlines() if line.split()[2:3] == [cell]]
+    return line
+
+
+def test_report_takes_other_thresholds_for_this_judgement_only(run, capfd):
+    assert main(["report", "a", "--rules", "collapsed=0.999"]) == 0
+    assert "? not_diverse" in _line_of("capital", capfd.readouterr().out)
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    assert summary["rules"] == {"small": {"collapsed": 0.999, "diverse": 0.1, "alpha": 0.05}}
     assert main(["report", "a"]) == 0
-    assert "1 of 3 cells flagged" in capfd.readouterr().out
+    assert "✓ collapsed" in _line_of("capital", capfd.readouterr().out)
+
+
+def test_report_takes_another_equivalence_for_this_judgement_only(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text('schema: 1\nprompts: [{id: a, text: "x"}]\n')
+    answers = {f"There is no single answer to this question, friend {k}.": 1 for k in range(50)}
+    (tmp_path / "answers.yaml").write_text(yaml.safe_dump({"prompts": {"a": answers}}))
+    assert main(["probe", "s.yaml", "--engine", "scripted", "-m", "answers.yaml", "--seed", "1"]) == 0
+    assert "✗ collapsed" in _line_of("a", capfd.readouterr().out)
+    assert main(["report", "latest", "--equivalence", "exact"]) == 0
+    assert "not_collapsed" in _line_of("a", capfd.readouterr().out)
 
 
 @pytest.mark.parametrize("rule", ["collapsed=2", "collapsed", "nothing=0.5", "alpha=0"])
@@ -128,6 +148,34 @@ def test_schema_of_a_file_explains_every_column_of_it(run, capfd, name):
     assert all(column["meaning"] for column in columns)
 
 
+# ------------------------------------------------------------------------------------------------------------- screens
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_a_report_is_as_wide_as_columns_says(run, capfd, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["report", str(run)]) == 0
+    out = capfd.readouterr().out
+    assert ("exact" in out.splitlines()[3]) == (columns == "120")
+    assert max(map(len, out.splitlines())) <= int(columns)
+
+
+def test_a_stdout_that_knows_no_unicode_gets_the_report_in_ascii(run):
+    done = subprocess.run(
+        [sys.executable, "-m", "collapsecli", "report", str(run)],
+        capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert b"x collapsed" in done.stdout
+
+
+def test_no_color_where_it_is_not_wanted(run, capfd, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["report", str(run)])
+    assert "\x1b" not in capfd.readouterr().out
+
+
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -139,6 +187,7 @@ def test_an_unexpected_error_is_one_line_and_exit_1(run, capfd, monkeypatch):
     assert main(["report", str(run)]) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: ZeroDivisionError: by nought")
+    assert "ZeroDivisionError" in (run / "log.txt").read_text()
 
 
 def test_a_command_line_without_a_command_shows_the_help(capfd):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from collapsecli.cli import main
+from collapsecli.engines.scripted import ScriptedEngine
 
 COMMAND = [sys.executable, "-m", "collapsecli"]
 
@@ -169,12 +172,18 @@ def test_a_run_in_which_nothing_could_be_read_trips_every_gate(probe, script_fil
     assert probe("-q") == 0
 
 
+@pytest.mark.parametrize("samples", ["1", "64"])
+def test_refused_requests_trip_every_gate_however_few_were_asked(probe, script_file, samples):
+    script_file.write_text(script_file.read_text() + "failures: {share: 1.0, kind: refused, transient: false}\n")
+    assert probe("-q", "-n", samples, "--fail-on", "collapsed") == 3
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         pytest.param(["--only", "nothing"], "nothing", id="selecting nothing"),
         pytest.param(["--run-id", "../x"], "no run id", id="a run id that is a path"),
-        pytest.param(["-e", "novalue"], "no KEY=VALUE", id="an engine argument without a value"),
+        pytest.param(["-e", "max_model_len=1"], "arguments of vLLM", id="an argument that the engine does not take"),
         pytest.param(["--fail-on", "everything"], "Invalid value", id="an unknown gate"),
         pytest.param(["--baseline", "x"], "No such option", id="an option that does not exist"),
     ],
@@ -185,6 +194,49 @@ def test_wrong_arguments_exit_2_and_start_nothing(probe, capfd, tmp_path, words,
     assert out == ""
     assert said in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_engine_argument_without_a_value_is_refused(suite_file, capfd):
+    assert main(["probe", str(suite_file), "-e", "novalue"]) == 2
+    assert "no KEY=VALUE" in capfd.readouterr().err
+
+
+def test_a_folder_that_is_no_run_is_never_written_into_nor_cleared_away(probe, suite_file, tmp_path, capfd):
+    """Neither by a run that begins nor by one that is refused."""
+    mine = tmp_path / "runs" / "precious"
+    mine.mkdir(parents=True)
+    (mine / "thesis.tex").write_text("x")
+    suite_file.write_text(suite_file.read_text() + '  - {id: dog, text: "Name a dog."}\n')
+    for words in ([], ["--only", "coin"]):
+        assert probe("--run-id", "precious", *words) == 2
+        assert "is not empty and no run: it holds thesis.tex" in capfd.readouterr().err
+    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+
+
+def test_a_runs_folder_that_cannot_be_made_is_a_wrong_argument(probe, script_file, capfd):
+    assert probe("-o", str(script_file)) == 2
+    assert "cannot make the run's folder" in capfd.readouterr().err
+
+
+def test_what_errors_quote_cannot_steer_the_terminal(probe, script_file, capfd):
+    script_file.write_text('prompts: {"coin": {"x": 1}}\n"\\e[31mBAD\\e]0;pwn\\a": 1\n')
+    assert probe("--only", "coin") == 2
+    err = capfd.readouterr().err
+    assert "BAD" in err
+    assert not set(err) & {"\x1b", "\x07"}
+
+
+def test_a_faulty_suite_is_told_so_even_where_vllm_is_missing(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("collapsecli.engines.find_spec", lambda _name: None)
+    (tmp_path / "s.yaml").write_text("schema: 2\n")
+    assert main(["probe", str(tmp_path / "s.yaml")]) == 2
+    assert "s.yaml:1:" in capfd.readouterr().err
+
+
+def test_tags_narrow_the_plan(probe, suite_file, tmp_path):
+    suite_file.write_text(suite_file.read_text() + "    tags: [control]\n")
+    assert probe("-q", "--run-id", "a", "--tag", "control") == 0
+    assert pd.read_parquet(tmp_path / "runs" / "a" / "cells.parquet")["prompt_id"].tolist() == ["capital"]
 
 
 def test_prompts_without_scripted_answers_are_refused_by_name_and_leave_no_run(probe, suite_file, capfd, tmp_path):
@@ -277,6 +329,85 @@ def test_another_script_under_the_same_run_is_refused(probe, script_file, capfd)
     script_file.write_text(script_file.read_text().replace("0.9", "0.8"))
     assert probe("--run-id", "a") == 2
     assert "model's answers: was" in capfd.readouterr().err
+
+
+def test_a_finished_run_is_never_relabelled_with_another_model(probe, suite_file, script_file, tmp_path, capfd):
+    probe("-q", "--run-id", "a")
+    other = script_file.rename(tmp_path / "other.yaml")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "runs" / "a").glob("*.*")}
+    capfd.readouterr()
+    words = ["probe", str(suite_file), "--engine", "scripted", "-m", str(other), "--run-id", "a"]
+    assert main(words) == 2
+    assert "model: was scripted:script.yaml, is scripted:other.yaml" in capfd.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "runs" / "a").glob("*.*")} == before
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(probe, script_file, tmp_path):
+    script_file.write_text(script_file.read_text() + "failures: {share: 0.3, kind: timeout, transient: false}\n")
+    assert probe("--run-id", "a") == 75
+    names = ("run.json", "state.json")
+    before = [(tmp_path / "runs" / "a" / name).read_text() for name in names]
+    script_file.write_text(script_file.read_text().replace("0.9", "0.8"))
+    assert probe("--run-id", "a") == 2
+    assert [(tmp_path / "runs" / "a" / name).read_text() for name in names] == before
+
+
+@pytest.mark.parametrize("column", ["token_ids", "text", "cell_id"])
+def test_a_damaged_shard_is_moved_aside_drawn_again_and_said(probe, tmp_path, capfd, column):
+    """Damage in any column, found by its checksum, never by luck."""
+    assert probe("-q", "--run-id", "a", "--seed", "1") == 0
+    run = tmp_path / "runs" / "a"
+    whole = pd.read_parquet(run / "samples.parquet")
+    shard = min((run / "parts").glob("*.parquet"))
+    group = pq.read_metadata(shard).row_group(0)
+    (at,) = [i for i in range(group.num_columns) if group.column(i).path_in_schema.split(".")[0] == column]
+    chunk = group.column(at)
+    damaged = bytearray(shard.read_bytes())
+    damaged[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0xFF
+    shard.write_bytes(damaged)
+    (run / "samples.parquet").unlink()
+    assert probe("--run-id", "a", "--seed", "1") == 0
+    assert "could not be read and was moved aside" in " ".join(capfd.readouterr().err.split())
+    samples = pd.read_parquet(run / "samples.parquet")
+    kept = [name for name in whole.columns if name != "created_at"]
+    pd.testing.assert_frame_equal(samples[kept], whole[kept])
+
+
+def test_an_engine_that_dies_leaves_an_incomplete_run_that_goes_on(probe, tmp_path, monkeypatch, capfd):
+    drawn = ScriptedEngine.sample
+
+    def dies(self, requests):
+        for at, completion in enumerate(drawn(self, requests)):
+            if at == 40:
+                raise RuntimeError("out of\n\x1b[31mmemory")
+            yield completion
+
+    monkeypatch.setattr(ScriptedEngine, "sample", dies)
+    assert probe("--run-id", "a", "--seed", "1") == 75
+    err = capfd.readouterr().err
+    assert "the engine died while sampling: RuntimeError" in err
+    assert "--run-id a" in err
+    assert "\x1b" not in err
+    state = json.loads((tmp_path / "runs" / "a" / "state.json").read_text())
+    assert (state["state"], state["saved"]) == ("incomplete", 40)
+    assert "RuntimeError" in (tmp_path / "runs" / "a" / "log.txt").read_text()
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert probe("-q", "--run-id", "a", "--seed", "1") == 0
+
+
+def test_a_full_disk_leaves_an_incomplete_run_that_goes_on(probe, tmp_path, monkeypatch, capfd):
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("collapsecli.runs.shards.write_rows", full)
+        assert probe("--run-id", "a", "--seed", "1") == 75
+    err = capfd.readouterr().err
+    assert "cannot write to runs/a: No space left on device" in err
+    assert "collapse probe" in err
+    assert probe("-q", "--run-id", "a", "--seed", "1") == 0
+    assert len(pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")) == 192
 
 
 def test_failures_that_pass_are_tried_again_and_say_so(probe, script_file, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -100,6 +101,37 @@ def test_a_signal_saves_everything_says_how_to_go_on_and_exits_with_its_number(s
     assert len(before) > SHARD_ROWS  # more than the shard that was full: the open one was saved too
     subprocess.run(slow, cwd=tmp_path, check=True, capture_output=True)
     _assert_complete(tmp_path, before)
+
+
+def test_a_signal_that_comes_twice_at_once_still_saves_everything(slow, tmp_path):
+    """A closing terminal sends SIGHUP twice: from the kernel and from the shell."""
+    process = _started(slow, tmp_path)
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.001)
+    process.communicate(timeout=15)
+    assert process.returncode == 128 + signal.SIGHUP
+    assert len(_saved(tmp_path)) > SHARD_ROWS
+    state = json.loads((tmp_path / "runs" / "a" / "state.json").read_text())
+    assert (state["state"], state["saved"]) == ("incomplete", len(_saved(tmp_path)))
+
+
+def test_a_second_signal_a_while_after_the_first_ends_the_program_at_once(slow, script_file, tmp_path):
+    script_file.write_text(script_file.read_text().replace("delay_s: 0.004", "delay_s: 0.004"))
+    code = (
+        "import sys, time\n"
+        "from collapsecli.engines.scripted import ScriptedEngine\n"
+        "ScriptedEngine.close = lambda self: time.sleep(60)\n"  # an engine that will not end
+        "from collapsecli.cli import main\n"
+        f"sys.exit(main({slow[3:]!r}))\n"
+    )
+    process = _started([sys.executable, "-c", code], tmp_path)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=5)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_second_process_on_the_same_run_exits_75_and_names_the_first(slow, tmp_path):

@@ -93,12 +93,21 @@ def test_rarefaction_is_the_mean_over_all_subsets(m):
     assert categorical._rarefied(np.bincount(labels), m) == pytest.approx(np.mean(subsets))
 
 
-def test_a_relation_has_a_pair_rate_without_interval():
+def test_a_relation_has_a_pair_rate_with_a_lower_end_alone():
+    """That of equal answers, which are the same under any relation; here no two are equal."""
     related = Sample(
         np.array([2, 1]), 1, 3, 2 / 3, 0, 3, 0.05, texts=np.array([0, 1, 2]), alike=np.ones((3, 3), np.bool_)
     )
     estimate = categorical.collision(related)
-    assert (estimate.value, estimate.low, estimate.high) == (2 / 3, None, None)
+    assert (estimate.value, estimate.low, estimate.high) == (2 / 3, 0.0, None)
+
+
+def test_equal_answers_bound_the_collisions_of_a_relation_from_below():
+    texts = np.zeros(64, np.int64)
+    related = Sample(np.array([64]), 63, 64, 1.0, 0, 64, 0.05, texts=texts, alike=np.ones((1, 1), np.bool_))
+    estimate = categorical.collision(related)
+    assert estimate.low == pytest.approx(categorical.collision(sample([64])).low)
+    assert estimate.high is None
 
 
 # --------------------------------------------------------------------------------------------------------------- laws

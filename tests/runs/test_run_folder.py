@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -302,10 +303,12 @@ def test_runs_are_found_by_path_by_the_beginning_of_the_id_and_as_latest(tmp_pat
         find_run("nothing", tmp_path)
 
 
-def test_run_ids_sort_by_time_and_do_not_meet():
-    ids = [new_run_id() for _ in range(50)]
-    assert len(set(ids)) == 50
+def test_run_ids_sort_by_time_and_are_plain_names():
+    moments = [datetime(2026, month, 1, tzinfo=UTC) for month in range(1, 13)]
+    ids = [new_run_id(moment) for moment in moments]
+    assert ids == sorted(ids)
     assert all(RunFolder.named(Path(), run_id) for run_id in ids)
+    assert len({new_run_id(moments[0]) for _ in range(3)}) > 1
 
 
 def test_runs_live_where_the_environment_says(monkeypatch, tmp_path):

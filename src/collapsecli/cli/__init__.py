@@ -16,6 +16,7 @@ from collapsecli.cli.probe import probe
 from collapsecli.cli.report import report
 from collapsecli.cli.schema import schema
 from collapsecli.errors import CollapseError, SuiteError
+from collapsecli.sanitize import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,5 +88,6 @@ def _line(error: CollapseError) -> str:
 
 
 def _say(*lines: str) -> None:
+    """Errors quote files, models and other programs: nothing of that may steer the terminal."""
     for line in lines:
-        print(line, file=sys.stderr)
+        print(visible(line, newlines=True), file=sys.stderr)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
 
+_SECONDS_UNTIL_A_SECOND_COUNTS = 1.0
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -30,6 +32,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._received_at = 0.0
         self.ask_to_stop: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
@@ -51,9 +54,13 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
+        now = time.monotonic()
         if self.received is not None:
-            os._exit(128 + number)
-        self.received = number
+            # A closing terminal may send the same signal twice: only one that comes later is an order to leave at once.
+            if now - self._received_at > _SECONDS_UNTIL_A_SECOND_COUNTS:
+                os._exit(128 + number)
+            return
+        self.received, self._received_at = number, now
         if self.ask_to_stop is None:
             raise StoppedBySignal(number)
         self.ask_to_stop()

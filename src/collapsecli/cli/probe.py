@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shlex
-import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,16 +12,15 @@ import yaml
 
 from collapsecli.cli.interrupts import Interrupts, StoppedBySignal
 from collapsecli.cli.options import EngineChoice, FailOn, Model, Only, Out, Quiet, Samples, Suites, Tags
-from collapsecli.errors import CollapseError, EngineStartError, IncompleteError, UsageError
+from collapsecli.errors import EngineStartError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from collapsecli.engines import EngineOptions
     from collapsecli.pipeline import RunPlan
     from collapsecli.runs import RunFolder
 
-# What a disk says when it is not the program's fault: the run can go on once it is mended.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
@@ -70,9 +69,9 @@ def probe(
     from collapsecli.engines import EngineOptions, require_engine
     from collapsecli.runs import RunFolder, new_run_id, runs_root
 
-    require_engine(engine.value)
     asked = plan_run(suites, engine.value, model, samples=samples, seed=seed, only=only or (), tags=tag or ())
-    options = EngineOptions(asked.location, _engine_arguments(engine_arg or ()), trust_remote_code)
+    options = EngineOptions(asked.location, _engine_arguments(engine, engine_arg or ()), trust_remote_code)
+    require_engine(engine.value)
     run = RunFolder.named(runs_root(out), run_id or new_run_id())
     resume = _resume_command(context.obj or (), run)
     complete = _sample(run, asked.plan, engine, options, resume, quiet=quiet)
@@ -86,41 +85,48 @@ def _sample(
 ) -> bool:
     """Sample under guard: signals save first, libraries write to the log. True when the run is complete."""
     from collapsecli.cli.progress import ProgressDisplay
-    from collapsecli.cli.streams import libraries_log_to
+    from collapsecli.cli.streams import libraries_log_to, log_traceback
     from collapsecli.engines import Engine, start_engine
     from collapsecli.pipeline import sample_run
 
-    run.path.mkdir(parents=True, exist_ok=True)
-    with Interrupts() as interrupts, libraries_log_to(run.log_path) as streams:
-        with ProgressDisplay(streams.people, interrupts, quiet=quiet) as display:
+    with _disk_errors(run, resume):
+        run.prepare()
+        with Interrupts() as interrupts, libraries_log_to(run.log_path) as people:
+            with ProgressDisplay(people, interrupts, quiet=quiet) as display:
 
-            def start() -> Engine:
-                display.starting(engine.value, options.model, str(run.log_path))
-                return start_engine(engine.value, options)
+                def start() -> Engine:
+                    display.starting(engine.value, options.model, str(run.log_path))
+                    return start_engine(engine.value, options)
 
-            try:
-                complete = sample_run(run, plan, start, display)
-            except StoppedBySignal:
-                print("stopped before sampling had begun; nothing was lost", file=streams.people)
-                raise
-            except CollapseError as error:
-                raise _with_way_on(error, run, resume) from error
-            except OSError as error:
-                traceback.print_exc()
-                if error.errno not in _DISK_ERRORS:
+                try:
+                    complete = sample_run(run, plan, start, display)
+                except StoppedBySignal:
+                    print("stopped before sampling had begun; nothing was lost", file=people)
                     raise
-                raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=resume) from error
-            except Exception:
-                traceback.print_exc()
-                raise
-        if interrupts.received is not None:
-            say_on = f"collapse report {run.path}" if complete else resume
-            print(f"stopped; what came back is saved. To go on: {say_on}", file=streams.people)
-        interrupts.raise_if_received()
+                except UsageError:
+                    raise
+                except Exception as error:
+                    log_traceback(run.log_path)
+                    raise _with_way_on(error, run, resume) from error
+            if interrupts.received is not None:
+                say_on = f"collapse report {run.path}" if complete else resume
+                print(f"stopped; what came back is saved. To go on: {say_on}", file=people)
+            interrupts.raise_if_received()
     return complete
 
 
-def _with_way_on(error: CollapseError, run: RunFolder, resume: str) -> CollapseError:
+@contextmanager
+def _disk_errors(run: RunFolder, resume: str) -> Iterator[None]:
+    """A disk that is full or read-only is not the program's fault: once it is mended, the run goes on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=resume) from error
+
+
+def _with_way_on(error: Exception, run: RunFolder, resume: str) -> Exception:
     if isinstance(error, EngineStartError):
         error.hint = "; ".join(filter(None, [error.hint, f"its own words are in {run.log_path}"]))
     elif isinstance(error, IncompleteError) and not error.hint:
@@ -134,7 +140,9 @@ def _resume_command(argv: Sequence[str], run: RunFolder) -> str:
     return " ".join(map(shlex.quote, words))
 
 
-def _engine_arguments(pairs: Sequence[str]) -> dict[str, object]:
+def _engine_arguments(engine: EngineChoice, pairs: Sequence[str]) -> dict[str, object]:
+    if pairs and engine is not EngineChoice.vllm:
+        raise UsageError(f"-e sets arguments of vLLM, and the engine is {engine.value}", hint="leave -e out")
     arguments: dict[str, object] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from collapsecli.sanitize import visible
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TextIO
@@ -74,7 +76,7 @@ class ProgressDisplay:
         self._bar.update(self._task, description="sampling", total=planned, completed=done)
 
     def noticed(self, what: str) -> None:
-        self._bar.console.print(Text(f"warning: {what}", "yellow"))
+        self._bar.console.print(Text(f"warning: {visible(what)}", "yellow"))
 
     def advanced(self, completion: Completion, saved: int) -> None:
         self._done += 1
@@ -90,4 +92,4 @@ class ProgressDisplay:
 
     def _say(self, line: str) -> None:
         if not self._live and not self._quiet:
-            print(line, file=self._people, flush=True)
+            print(visible(line), file=self._people, flush=True)

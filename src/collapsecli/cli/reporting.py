@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collapsecli.cli.screen import say, screen_width, show
+from collapsecli.cli.streams import log_traceback
+from collapsecli.errors import CollapseError
 from collapsecli.pipeline import conclude
 from collapsecli.report.terminal import report_blocks
 from collapsecli.verdict import tripped
@@ -28,7 +30,13 @@ def report_run(
     equivalence: Equivalence | None = None,
 ) -> int:
     """Judge a run and print its report, or with `quiet` its path alone; 3 when a gate trips, else 0."""
-    conclusions = conclude(run, rules, equivalence)
+    try:
+        conclusions = conclude(run, rules, equivalence)
+    except CollapseError:
+        raise
+    except Exception:
+        log_traceback(run.log_path)
+        raise
     if quiet:
         say(str(run.path))
     else:

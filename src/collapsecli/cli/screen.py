@@ -32,9 +32,23 @@ def show(blocks: Iterable[RenderableType]) -> None:
     say("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+# What the reports are drawn with, one character for one, where stdout cannot carry more than ASCII.
+_PLAIN = str.maketrans({"✗": "x", "✓": "+", "·": "-", "–": "-", "…": "~", "“": '"', "”": '"', "≥": ">", "≤": "<",
+                        "∞": "*", "⏎": "/"})  # fmt: skip
+
+
+def _for_stdout(text: str) -> str:
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
+
+
 def say(result: str) -> None:
     """Print a result to stdout; a reader that has left is owed nothing more, and that is no error."""
     try:
-        print(result, flush=True)
+        print(_for_stdout(result), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would fail again when it flushes

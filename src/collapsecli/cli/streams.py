@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -13,19 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Where this program itself writes: `result` is the real stdout, `people` the real stderr."""
-
-    result: TextIO
-    people: TextIO
+def log_traceback(path: Path) -> None:
+    """Append the traceback of the error in hand to a log: the screen gets one line, and who asks gets the rest."""
+    with path.open("a", encoding="utf-8", errors="replace") as log:
+        traceback.print_exc(file=log)
 
 
 @contextmanager
-def libraries_log_to(path: Path) -> Iterator[Streams]:
+def libraries_log_to(path: Path) -> Iterator[TextIO]:
     """Send file descriptors 1 and 2 to a log, so that no library, and no child of one, can write between our lines.
 
-    Guarded at the descriptors, because engines write from C code and from child processes too.
+    Guarded at the descriptors, because engines write from C code and from child processes too. Gives the real stderr,
+    for what people should see; the real stdout comes back at the end of the block.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -34,11 +33,8 @@ def libraries_log_to(path: Path) -> Iterator[Streams]:
     try:
         os.dup2(log, 1)
         os.dup2(log, 2)
-        with (
-            open(saved[0], "w", encoding="utf-8", errors="replace", closefd=False) as result,
-            open(saved[1], "w", encoding="utf-8", errors="replace", closefd=False) as people,
-        ):
-            yield Streams(result, people)
+        with open(saved[1], "w", encoding="utf-8", errors="replace", closefd=False) as people:
+            yield people
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

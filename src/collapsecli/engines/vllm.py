@@ -6,16 +6,20 @@ import difflib
 import hashlib
 import itertools
 import os
-import platform
+import re
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from collapsecli import demo
 from collapsecli.engines import Score
 from collapsecli.errors import EngineStartError, UsageError
+from collapsecli.hardware import processor_name
 from collapsecli.records import Completion, EngineInfo
 
 if TYPE_CHECKING:
@@ -28,8 +32,18 @@ if TYPE_CHECKING:
 _GROUP = 32
 # A few tokens of the prompt go in front of a completion when it is decoded, so that its leading space survives.
 _CONTEXT_TOKENS = 4
-# Set by this module alone: each stands for a promise of the run (explicit sampling, scored draws, nothing on stdout).
+# Not the user's to set by `-e`: they have options of their own, or a promise of the run rests on their value.
 _OWNED_ARGUMENTS = frozenset({"model", "revision", "logprobs_mode", "trust_remote_code", "generation_config"})
+# Arguments that change how fast completions come, not which: all others belong to the fingerprint of a run.
+_HARMLESS_ARGUMENTS = frozenset({
+    "block_size", "cpu_offload_gb", "disable_log_stats", "distributed_executor_backend", "download_dir",
+    "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "gpu_memory_utilization",
+    "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs", "pipeline_parallel_size", "swap_space",
+    "tensor_parallel_size",
+})  # fmt: skip
+# What is read of a model's file for its digest: any training step changes bytes all over a file of weights.
+_SAMPLED_BYTES, _SAMPLED_PLACES = 1 << 16, 1 << 10
+_SECRET = re.compile(r"(^|_)(api_key|password|secret|token)$")
 
 _ENVIRONMENT = {
     # In this process: three times the tokens per second on two cores, and no engine process that outlives a kill.
@@ -78,8 +92,7 @@ class VllmEngine:
         except (UsageError, EngineStartError):
             raise
         except Exception as error:
-            traceback.print_exc()
-            raise EngineStartError(f"vLLM could not start: {_last_line(error)}", hint=_start_hint(error)) from error
+            raise EngineStartError(f"vLLM could not start: {_reason(error)}", hint=_start_hint(error)) from error
 
     def _start(self, options: EngineOptions) -> None:
         import torch
@@ -137,7 +150,7 @@ class VllmEngine:
                     if output.finished:
                         yield from self._completions(in_flight.pop(output.request_id), output)
         finally:  # stopped, or the consumer lost interest
-            self._engine.abort_request(list(in_flight))
+            self._abandon(in_flight)
 
     def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         waiting, in_flight = iter(requests), dict[str, "ScoreRequest"]()
@@ -160,14 +173,19 @@ class VllmEngine:
                     if output.finished:
                         yield _score(in_flight.pop(output.request_id), output)
         finally:
-            self._engine.abort_request(list(in_flight))
+            self._abandon(in_flight)
 
     def stop(self) -> None:
         self._stopped = True
 
     def close(self) -> None:
         self._stopped = True
-        self._engine.engine_core.shutdown()
+        with _logged_only():
+            self._engine.engine_core.shutdown()
+
+    def _abandon(self, in_flight: Mapping[str, object]) -> None:
+        with _logged_only():
+            self._engine.abort_request(list(in_flight))
 
     # ------------------------------------------------------------------------------------------------- sampling
 
@@ -271,7 +289,7 @@ class VllmEngine:
             )
         except Exception as error:
             raise UsageError(
-                f"the model's chat template refuses these messages: {_last_line(error)}",
+                f"the model's chat template refuses these messages: {_reason(error)}",
                 hint="a base model has none: write the prompt as `text:` instead of `messages:`",
             ) from error
         return text
@@ -281,7 +299,7 @@ class VllmEngine:
     def _describe(self, options: EngineOptions, model: str, torch: Any) -> EngineInfo:
         config = self._engine.vllm_config.model_config
         template = getattr(self._tokenizer, "chat_template", None)
-        device = platform.processor() or platform.machine() if self._on_cpu else torch.cuda.get_device_name()
+        device = processor_name() if self._on_cpu else torch.cuda.get_device_name()
         return EngineInfo(
             name="vllm",
             version=self._vllm.__version__,
@@ -292,12 +310,15 @@ class VllmEngine:
                 "dtype": str(config.dtype).removeprefix("torch."),
                 "quantization": str(config.quantization or "none"),
                 "max_model_len": str(self._max_tokens_in_context),
+                "arguments": _spelled(self._arguments, set(self._arguments) - _HARMLESS_ARGUMENTS),
             },
             details={
                 "device": device,
-                "devices": "0" if self._on_cpu else str(torch.cuda.device_count()),
+                "devices": "1" if self._on_cpu else str(torch.cuda.device_count()),
                 "torch": torch.__version__,
-                "arguments": repr(dict(sorted(self._arguments.items()))),
+                "harmless_arguments": _spelled(self._arguments, _HARMLESS_ARGUMENTS),
+                # The one thing that is taken from generation_config.json: which tokens end a chat model's turn.
+                "end_tokens": str(config.try_get_generation_config().get("eos_token_id", self._tokenizer.eos_token_id)),
             },
             notes=self._generation_notes(),
         )
@@ -308,6 +329,15 @@ class VllmEngine:
         names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
         asked = [f"{name}={getattr(own, name)}" for name in names if getattr(own, name) != getattr(neutral, name)]
         return (f"the model's generation_config asks for {', '.join(asked)}; not applied",) if asked else ()
+
+
+@contextmanager
+def _logged_only() -> Iterator[None]:
+    """Cleaning up after an engine that died must not hide what it died of."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - whatever it is, it is not the story
+        traceback.print_exc()
 
 
 def _groups(requests: Iterable[SampleRequest]) -> Iterator[_Group]:
@@ -350,7 +380,9 @@ def _checked_arguments(arguments: Mapping[str, object], engine_args: Any) -> dic
     known = {name for name in engine_args.__dataclass_fields__ if name not in _OWNED_ARGUMENTS}
     for name in arguments:
         if name in _OWNED_ARGUMENTS:
-            raise UsageError(f"-e {name}=… is not yours to set: the run's promises rest on it")
+            raise UsageError(f"`-e {name}=…` cannot be set: it has an option of its own, or a promise rests on it")
+        if _SECRET.search(name):
+            raise UsageError(f"`-e {name}=…`: a secret must not be on a command line", hint="export HF_TOKEN instead")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
@@ -372,7 +404,7 @@ def _model_location(model: str) -> tuple[str, str | None]:
 
 
 def _revision(model: str, config: Any) -> str:
-    """The hub's commit, or for a folder a digest of what is in it (of names, sizes and small files' contents)."""
+    """The hub's commit; for a folder a digest of its files: of all of a small one, of samples all over a large one."""
     folder = Path(model)
     if not folder.is_dir():
         return str(getattr(config.hf_config, "_commit_hash", None) or config.revision or "unknown")
@@ -380,24 +412,38 @@ def _revision(model: str, config: Any) -> str:
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
-        if size <= 64 << 20:
-            digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            for start in range(0, size, max(_SAMPLED_BYTES, size // _SAMPLED_PLACES)):
+                file.seek(start)
+                digest.update(file.read(_SAMPLED_BYTES))
     return f"folder:{digest.hexdigest()}"
+
+
+def _spelled(arguments: Mapping[str, object], names: Iterable[str]) -> str:
+    return ", ".join(f"{name}={arguments[name]!r}" for name in sorted(names) if name in arguments) or "none"
 
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _last_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """What an error says, in one line: pydantic's own message, else the last line with words."""
+    if isinstance(error, ValidationError):
+        return str(error.errors()[0]["msg"])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
+_NO_MODEL = ("not a valid model identifier", "repo id must be", "repository not found", "is not a local folder",
+             "couldn't connect", "could not connect", "offline", "does not appear to have a file named",
+             "no such file or directory", "name resolution", "max retries exceeded")  # fmt: skip
+
+
 def _start_hint(error: BaseException) -> str:
     text = str(error).lower()
-    if "memory" in text:
-        return "free memory, or lower `-e gpu_memory_utilization=0.5` or `-e max_model_len=4096`"
-    if any(sign in text for sign in ("repo", "config.json", "not found", "offline", "connect", "does not exist")):
+    if any(sign in text for sign in _NO_MODEL):
         return "check the model: a hub id[@revision], a local path, or a bundled name (demo-base, demo-tuned)"
+    if "out of memory" in text or "free memory" in text or "kv cache" in text:
+        return "free memory, or lower `-e gpu_memory_utilization=0.5` or `-e max_model_len=4096`"
     return ""

@@ -7,6 +7,7 @@ of the most probable mode; C the collision probability, with which two draws are
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,12 +91,14 @@ def mode_mass(sample: Sample) -> Estimate:
 def collision(sample: Sample) -> Estimate:
     """The collision probability C = sum of p squared: unbiased U-statistic, score interval within [lo(M)^2, hi(M)].
 
-    No interval is claimed for a relation that is not transitive. Undefined below two answers.
+    For a relation that is not transitive only a lower end is claimed, that of equal answers, which are always the
+    same. Undefined below two answers.
     """
     if sample.pair_rate is None:
         return UNDEFINED
-    if not sample.transitive:
-        return Estimate(sample.pair_rate)
+    if sample.texts is not None:
+        equal, _ = _collision_interval(replace(sample, counts=np.bincount(sample.texts), texts=None, alike=None))
+        return Estimate(sample.pair_rate, min(equal, sample.pair_rate))
     mass = mode_mass(sample)
     low, high = _collision_interval(sample)
     if mass.low is not None and mass.high is not None:  # lo(M)^2 <= M^2 <= C <= M <= hi(M)

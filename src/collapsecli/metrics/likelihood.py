@@ -100,12 +100,6 @@ def mode_probabilities(sequences: Sequences, labels: NDArray[np.int64], modes: i
     return np.minimum(sums, 1.0)
 
 
-def mass_interval(probabilities: NDArray[np.float64], seen_mass: float) -> tuple[NDArray[np.float64], ...]:
-    """Certain ends (modes,), (modes,) of each mode's mass: what was seen of it, and that plus all that was not seen."""
-    unseen = max(1 - seen_mass, 0.0)
-    return np.minimum(probabilities, 1.0), np.minimum(probabilities + unseen, 1.0)
-
-
 # --------------------------------------------------------------------------------------------------------- draws check
 
 

@@ -20,6 +20,7 @@ def summary_of(conclusions: Conclusions) -> dict[str, object]:
         "models": conclusions.models,
         "engine": conclusions.engine,
         "seed": conclusions.seed,
+        "rules": {suite: asdict(rules) for suite, rules in conclusions.rules},
         "complete": conclusions.complete,
         "planned": conclusions.planned,
         "saved": conclusions.saved,

@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.runs.durable import write_text_whole, write_whole
 from collapsecli.runs.manifest import Manifest, manifest_json, read_manifest
 from collapsecli.runs.rows import JUDGED_COLUMNS, cells_table, completions_of, modes_table, samples_table
-from collapsecli.runs.shards import ShardWriter, broken_files, read_whole
+from collapsecli.runs.shards import ShardWriter, broken_files, read_whole, write_rows
 from collapsecli.runs.tables import SAMPLES, SCHEMA_VERSION, arrow_schema
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TRANSIENT = frozenset({"connection", "engine", "rate_limit", "server", "timeout"})
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_BEFORE_A_RUN = frozenset({".lock", "log.txt"})  # what a run that could not start leaves
 _ROW_GROUP_ROWS = 16_384
 
 
@@ -118,6 +119,31 @@ class RunFolder:
     def started(self) -> bool:
         """Whether there is a manifest: the run was begun before."""
         return (self.path / "run.json").is_file()
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises UsageError where it cannot be made, or where it holds something that is no run: a run is never mixed
+        into other people's files.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            others = sorted(path.name for path in self.path.iterdir() if path.name not in _BEFORE_A_RUN)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UsageError(f"cannot make the run's folder {self.path}: {error.strerror}", hint="choose -o") from error
+        if others and not self.started:
+            raise UsageError(
+                f"{self.path} is not empty and no run: it holds {', '.join(others[:3])}",
+                hint="choose another --run-id or -o",
+            )
+
+    def forget(self, *, keep_log: bool) -> None:
+        """Take back a run that never drew anything: nothing stays but, where it helps, the log."""
+        for name in ("run.json", "state.json", ".lock", *([] if keep_log else ["log.txt"])):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.parts_path, self.path):
+            with suppress(OSError):  # not empty, or not there: then it stays as it is
+                folder.rmdir()
 
     def manifest(self) -> Manifest:
         """What run.json says.
@@ -216,7 +242,7 @@ class RunFolder:
         whole = rows.take(pa.array(_planned_rows(rows, manifest.cells), pa.int64()))
         write_whole(
             self.samples_path,
-            lambda aside: pq.write_table(whole, aside, compression="zstd", row_group_size=_ROW_GROUP_ROWS),
+            lambda aside: write_rows(whole, aside, row_group_size=_ROW_GROUP_ROWS),
         )
         return int(whole.num_rows)
 
@@ -243,8 +269,8 @@ class RunFolder:
         metadata = _metadata(manifest)
         cells = cells_table(results, manifest.run_id, metadata)
         modes = modes_table(results, manifest.run_id, metadata)
-        write_whole(self.path / "cells.parquet", lambda aside: pq.write_table(cells, aside, compression="zstd"))
-        write_whole(self.path / "modes.parquet", lambda aside: pq.write_table(modes, aside, compression="zstd"))
+        write_whole(self.path / "cells.parquet", lambda aside: write_rows(cells, aside))
+        write_whole(self.path / "modes.parquet", lambda aside: write_rows(modes, aside))
         write_text_whole(self.path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=True) + "\n")
 
 

@@ -79,10 +79,12 @@ def read_manifest(path: Path) -> Manifest:
 
 def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: EngineInfo | None) -> dict[str, str]:
     """Everything that can change what is drawn, field by field; what only changes the judgement is left out."""
-    fields = {"seed": str(seed), "planned cells": _digest(sorted(cell.cell_id for cell in cells))}
+    models = sorted({cell.model for cell in cells})
+    fields = {"seed": str(seed), "model": ", ".join(models)}
+    fields["planned cells"] = _digest(sorted(cell.cell_id for cell in cells))
     fields |= {f"cell {cell.cell_id}": _digest(_asked(cell)) for cell in cells}
     if engine is not None:
-        fields |= {"engine": engine.name, "model": engine.model}
+        fields["engine"] = engine.name
         fields |= {f"model's {name}": value for name, value in sorted(engine.identity.items())}
     return fields
 

@@ -92,7 +92,7 @@ class ShardWriter:
             return  # the disk has failed: nothing more is promised, and `add` says so
         try:
             table = self._to_table(rows)
-            write_whole(next(self._names), lambda aside: pq.write_table(table, aside, compression="zstd"))
+            write_whole(next(self._names), lambda aside: write_rows(table, aside))
         except BaseException as error:  # noqa: BLE001 - carried to the thread that samples
             self._error = error
         else:
@@ -107,19 +107,31 @@ def _free_names(folder: Path) -> Iterator[Path]:
         yield folder / f"{number:06d}.parquet"
 
 
+def write_rows(table: pa.Table, path: Path, row_group_size: int | None = None) -> None:
+    """A parquet file whose every page has a checksum, so that damage is found when it is read and not believed."""
+    pq.write_table(table, path, compression="zstd", row_group_size=row_group_size, write_page_checksum=True)
+
+
 def read_whole(paths: Sequence[Path], columns: list[str] | None = None) -> list[pa.Table]:
-    """The tables in those files that can be read, in order."""
+    """The tables in those files that can be read, in order.
+
+    Raises OSError where a file may be whole but the system does not let us read it.
+    """
     tables = (_read(path, columns) for path in paths)
     return [table for table in tables if table is not None]
 
 
 def broken_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among these that are no whole parquet files."""
-    return [path for path in paths if _read(path, ["cell_id"]) is None]
+    """The files among these that are no whole parquet files, in any of their columns."""
+    return [path for path in paths if _read(path, None) is None]
 
 
 def _read(path: Path, columns: list[str] | None) -> pa.Table | None:
     try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowInvalid):
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except pa.ArrowInvalid:
         return None
+    except OSError as error:
+        if error.errno is not None:  # the system's own word: no permission, too many open files, …
+            raise
+        return None  # Arrow's: the bytes are not what they were
