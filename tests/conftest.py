@@ -1,4 +1,4 @@
-"""What all tests share: a calm hypothesis, and small makers of the nouns."""
+"""What all tests share: a calm hypothesis, and a small suite with known answers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from collapsecli.records import Cell, Completion, Expect, IntegerAnswer, Sampling, TextAnswer
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,50 +14,6 @@ settings.register_profile(
     "calm", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
 )
 settings.load_profile("calm")
-
-
-def make_cell(cell_id: str = "coin@t1.0", **changes) -> Cell:
-    """A cell of one prompt; any field can be changed, sampling by its own names."""
-    sampling = {
-        name: changes.pop(name) for name in Sampling.__dataclass_fields__ if name in changes and name != "temperature"
-    }
-    temperature = changes.pop("temperature", 1.0)
-    values = {
-        "cell_id": cell_id,
-        "suite": "suite",
-        "prompt_id": cell_id.rpartition("@")[0].split("/")[0].split("[")[0] or cell_id,
-        "variant": "",
-        "injection": "",
-        "temperature": temperature,
-        "model": "model",
-        "adapter": "",
-        "text": "Q: Flip a coin.\nA:",
-        "messages": (),
-        "injected": "",
-        "sampling": Sampling(temperature=temperature, **sampling),
-        "answer": TextAnswer(),
-        "expect": Expect(),
-    }
-    return Cell(**{**values, **changes})
-
-
-def make_completion(cell_id: str = "coin@t1.0", sample_index: int = 0, text: str = " Heads.", **changes) -> Completion:
-    """A completion whose tokens are its characters, each with probability 1/e."""
-    values = {
-        "cell_id": cell_id,
-        "sample_index": sample_index,
-        "seed": 1000 + sample_index,
-        "prompt": "Q: Flip a coin.\nA:",
-        "text": text,
-        "token_ids": tuple(map(ord, text)),
-        "token_logprobs": (-1.0,) * len(text),
-        "logprob": -1.0 * len(text),
-        "n_prompt_tokens": 5,
-        "finish_reason": "stop",
-        "logprob_kind": "sampling",
-        "created_at": 1_760_000_000.0,
-    }
-    return Completion(**{**values, **changes})
 
 
 @pytest.fixture
@@ -104,12 +58,6 @@ prompts:
   coin: {" Heads.": 0.5, " Tails.": 0.5}
   capital: {" Paris.": 1.0}
 """
-
-
-@pytest.fixture
-def integer() -> IntegerAnswer:
-    """A whole number from 1 to 100."""
-    return IntegerAnswer(1, 100)
 
 
 def pytest_collection_modifyitems(items):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import make_cell, make_completion
 from hypothesis import given
 from hypothesis import strategies as st
+from makers import make_cell, make_completion
 
 from collapsecli.judge import judge_cell
 from collapsecli.metrics import Sample, measure
@@ -177,8 +177,9 @@ def test_a_night_in_which_everything_failed_is_invalid():
     assert (result.valid_rate.value, result.valid_rate.low) == (0, 0)
 
 
-def test_a_cell_without_completions_is_invalid():
-    assert judge_cell(cell(samples=8), [], Rules()).verdict == "invalid"
+def test_a_cell_of_which_nothing_was_sampled_yet_has_no_verdict():
+    result = judge_cell(cell(samples=8), [], Rules())
+    assert (result.verdict, result.flag) == (None, None)
 
 
 def test_an_invalid_cell_still_shows_what_it_keeps_saying():

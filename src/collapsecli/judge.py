@@ -44,9 +44,9 @@ def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> C
 
     mode_mass, collision, valid_rate = estimates["mode_mass"], estimates["collision"], estimates["valid_rate"]
     label: VerdictLabel | None = None
-    if not came_back:
+    if drawn and not came_back:
         label = "invalid"  # whatever was to be sampled: a night in which every request failed must not be green
-    elif verdict.has_verdict(cell.sampling):
+    elif drawn and verdict.has_verdict(cell.sampling):
         label = verdict.verdict(mode_mass, rules, collision=collision, valid_rate=valid_rate, expect=cell.expect)
     return CellResult(
         cell=cell,
@@ -161,12 +161,22 @@ def _modes(
     probabilities: list[float | None] = [None] * len(counts)
     if sequences is not None:
         probabilities = [*likelihood.mode_probabilities(sequences, ranks, len(counts)).tolist()]
-    return tuple(
-        Mode(rank + 1, answer, count, share, probability, came_back[places[0]].sample_index, came_back[places[0]].text)
-        for rank, ((answer, places), count, share, probability) in enumerate(
-            zip(exemplars, counts.tolist(), shares, probabilities, strict=True)
+    modes_found = []
+    for rank, (answer, places) in enumerate(exemplars):
+        exemplar = came_back[places[0]]
+        modes_found.append(
+            Mode(
+                rank=rank + 1,
+                text=answer,
+                count=int(counts[rank]),
+                share=shares[rank],
+                probability=probabilities[rank],
+                sample_index=exemplar.sample_index,
+                exemplar=exemplar.text,
+                said=len(places),
+            )
         )
-    )
+    return tuple(modes_found)
 
 
 # ------------------------------------------------------------------------------------------------------ probabilities

@@ -103,7 +103,6 @@ def conclude(
     `rules` and `equivalence` replace what the suite said, for this judgement only.
     """
     from collapsecli.judge import is_unfinished_thought, judge_cell
-    from collapsecli.metrics.likelihood import surplus_p_value
 
     manifest = run.manifest()
     judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
@@ -126,11 +125,15 @@ def conclude(
         saved=_planned(manifest) - sum(map(len, _owed(run, manifest).values())),
         results=tuple(results),
         draws=draws,
-        surplus_p_value=surplus_p_value(draws.repeats, draws.expected) if draws.draws else None,
+        surplus_p_value=_surplus(draws),
         notes=(*(manifest.engine.notes if manifest.engine else ()), *_thought_notes(unfinished_thoughts, results)),
         rules=tuple(judged_by.items()),
     )
-    run.write_conclusions(manifest, results, summary_of(conclusions))
+    try:
+        run.write_conclusions(manifest, results, summary_of(conclusions))
+    except PermissionError as error:  # somebody else's run can be read, too
+        note = f"the conclusions could not be kept beside the run: {error.strerror}"
+        conclusions = replace(conclusions, notes=(*conclusions.notes, note))
     return conclusions
 
 
@@ -283,6 +286,12 @@ def _save_state(run: RunFolder, manifest: Manifest, state: str) -> None:
     run.write_state(state, planned=_planned(manifest), saved=saved, failed=failed)
 
 
+def _surplus(draws: DrawsCheck) -> float | None:
+    from collapsecli.metrics.likelihood import surplus_p_value
+
+    return surplus_p_value(draws.repeats, draws.expected + draws.expected_of_lost) if draws.draws else None
+
+
 def _thought_notes(unfinished: int, results: Sequence[CellResult]) -> tuple[str, ...]:
     came_back = sum(result.n - result.n_failed for result in results)
     if unfinished < _MANY_UNFINISHED * came_back or not unfinished:
@@ -297,4 +306,5 @@ def _all_draws(results: Sequence[CellResult]) -> DrawsCheck:
         sum(check.draws for check in checks),
         sum(check.repeats for check in checks),
         sum(check.expected for check in checks),
+        sum(check.expected_of_lost for check in checks),
     )

@@ -102,6 +102,11 @@ class Expect:
     min_modes: int | None = None
     weights: tuple[tuple[str, float], ...] | None = None
 
+    @property
+    def word(self) -> str:
+        """The expectation in a word, as tables and reports show it."""
+        return f"min_modes {self.min_modes}" if self.kind == "min_modes" else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -215,7 +220,7 @@ class Mode:
 
     `probability` is the summed probability of its distinct sampled token sequences: a certain lower bound of the
     mode's mass; None where log-probabilities are not those of the answers' distribution. `exemplar` is the text of the
-    completion `sample_index`, in which `text` was read.
+    completion `sample_index`, in which `text` was read; `said` counts those that say the same word for word.
     """
 
     rank: int
@@ -225,15 +230,20 @@ class Mode:
     probability: float | None
     sample_index: int
     exemplar: str = ""
+    said: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DrawsCheck:
-    """Draws that repeat an earlier one of their cell, against the number that their probabilities predict."""
+    """Draws that repeat an earlier one of their cell, against the number that their probabilities predict.
+
+    `expected_of_lost` is the number predicted for draws that were lost: which ones are lost depends on what they say.
+    """
 
     draws: int = 0
     repeats: int = 0
     expected: float = 0.0
+    expected_of_lost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,27 @@ def test_a_rule_that_is_no_threshold_is_refused(run, capfd, rule):
     assert "is no threshold" in capfd.readouterr().err
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_somebody_elses_run_can_be_read(run, capfd):
+    run.chmod(0o555)
+    try:
+        assert main(["report", str(run)]) == 0
+    finally:
+        run.chmod(0o755)
+    assert "could not be kept beside the run" in capfd.readouterr().out
+
+
 def test_gates_work_on_a_report_too(run):
     assert main(["report", str(run), "-q", "--fail-on", "collapsed"]) == 3
     assert main(["report", str(run), "-q", "--fail-on", "invalid"]) == 0
+
+
+def test_a_run_is_found_with_the_slash_that_a_shell_completes(run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    assert main(["report", "a/", "-o", "."]) == 0
+    monkeypatch.chdir(run.parent.parent)
+    assert main(["report", "a/"]) == 0
+    assert main(["report", ""]) == 2
 
 
 def test_a_run_that_is_not_there_exits_2_with_the_newest_ones(run, capfd):

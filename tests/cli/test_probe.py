@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -313,6 +314,8 @@ def test_a_run_begun_with_something_else_is_refused_with_the_difference(probe, s
     err = capfd.readouterr().err
     assert "cell coin@t1.0 asks something else" in err
     assert "seed: was 3, is 4" in err
+    assert probe("--run-id", "a", "-n", "7") == 2
+    assert "cell number@t1.0: was samples 64, is samples 7" in capfd.readouterr().err
 
 
 def test_what_only_changes_the_judgement_may_change_between_sittings(probe, suite_file, tmp_path):
@@ -422,7 +425,7 @@ def test_failures_that_stay_leave_the_run_incomplete_and_resumable(probe, script
     script_file.write_text(script_file.read_text() + "failures: {share: 0.3, kind: timeout, transient: false}\n")
     assert probe("--run-id", "a", "--seed", "2") == 75
     err = capfd.readouterr().err
-    assert "some completions are still missing" in err
+    assert re.search(r"runs/a: (\d+) of 192 completions are missing \(\1 failed in a way that may pass\)", err)
     assert "collapse probe" in err
     assert "--run-id a" in err
     state = json.loads((tmp_path / "runs" / "a" / "state.json").read_text())
@@ -430,6 +433,35 @@ def test_failures_that_stay_leave_the_run_incomplete_and_resumable(probe, script
     assert state["failed"] > 0
     assert main(["report", "runs/a"]) == 0
     assert "incomplete" in capfd.readouterr().out
+
+
+def test_no_gate_is_passed_by_an_incomplete_run_and_its_unsampled_cells_are_not_called_invalid(
+    probe, tmp_path, monkeypatch, capfd
+):
+    drawn = ScriptedEngine.sample
+
+    def dies(self, requests):
+        for at, completion in enumerate(drawn(self, requests)):
+            if at == 64:
+                raise RuntimeError("gone")
+            yield completion
+
+    monkeypatch.setattr(ScriptedEngine, "sample", dies)
+    assert probe("--run-id", "a", "--seed", "1") == 75
+    capfd.readouterr()
+    assert main(["report", "runs/a", "--fail-on", "invalid"]) == 75
+    out, err = capfd.readouterr()
+    assert out.count("· not sampled") == 2
+    assert "invalid" not in out
+    assert "runs/a is incomplete, and no gate can be passed" in err
+    cells = pd.read_parquet(tmp_path / "runs" / "a" / "cells.parquet")
+    assert cells["n"].tolist() == [64, 0, 0]
+
+
+def test_a_gate_that_trips_says_which_cells_tripped_it(probe, capfd):
+    assert probe("--seed", "1", "--fail-on", "collapsed", "--fail-on", "invalid") == 3
+    assert "--fail-on collapsed: number@t1.0\n" in (err := capfd.readouterr().err)
+    assert "--fail-on invalid" not in err
 
 
 # ---------------------------------------------------------------------------------------------------------- processes

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import make_cell
 from engines.contract import (
     CONTRACT,
     Subject,
@@ -14,6 +13,7 @@ from engines.contract import (
     draw,
     samples_of_one_cell_are_drawn_independently,
 )
+from makers import make_cell
 
 from collapsecli import demo
 from collapsecli.engines import EngineOptions, SampleRequest, start_engine

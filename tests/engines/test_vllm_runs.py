@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import make_cell
+from makers import make_cell
 
 from collapsecli import demo
 from collapsecli.engines import EngineOptions, SampleRequest, start_engine
@@ -132,8 +133,9 @@ def test_a_signal_ends_a_probe_on_vllm_in_time_and_saves_what_came_back(tmp_path
     assert 0 < state["saved"] < 14 * 1500
 
 
-def test_a_model_that_is_not_there_exits_4_and_names_the_log(tmp_path):
-    code, out, err = _probe(tmp_path, QUICKSTART, "-m", str(tmp_path / "no-such-model"))
+def test_a_model_that_cannot_be_loaded_exits_4_and_names_the_log(tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, err = _probe(tmp_path, QUICKSTART, "-m", str(tmp_path / "empty"))
     assert (code, out) == (4, "")
     *_, line = err.splitlines()
     assert line.startswith("error: vLLM could not start: ")
@@ -143,7 +145,51 @@ def test_a_model_that_is_not_there_exits_4_and_names_the_log(tmp_path):
     assert not (folder / "run.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        pytest.param("./nowhere", "no model at ./nowhere: there is no such folder", id="a path that is not there"),
+        pytest.param("demo-bse", "did you mean the bundled `demo-base`?", id="a bundled name misspelt"),
+    ],
+)
+def test_a_misspelt_model_exits_2_and_leaves_nothing(tmp_path, model, said):
+    code, out, err = _probe(tmp_path, QUICKSTART, "-m", model)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_an_engine_argument_that_vllm_does_not_know_exits_2_with_the_nearest(tmp_path):
     code, out, err = _probe(tmp_path, QUICKSTART, "-e", "max_model_length=100")
     assert (code, out) == (2, "")
     assert "vLLM has no engine argument `max_model_length`; did you mean `max_model_len`?" in err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_setting_that_vllm_refuses_exits_4_in_words_that_help(tmp_path):
+    code, _, err = _probe(tmp_path, QUICKSTART, "-e", "max_model_len=100000")
+    assert code == 4
+    *_, line = err.splitlines()
+    assert "max_model_len" in line
+    assert "errors.pydantic.dev" not in line
+
+
+def test_a_secret_is_refused_on_the_command_line_and_written_nowhere(tmp_path):
+    code, _, err = _probe(tmp_path, QUICKSTART, "-e", "hf_token=hf_SECRET")
+    assert code == 2
+    assert "export HF_TOKEN instead" in err
+    assert "hf_SECRET" not in err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hf_SECRET" in path.read_bytes()]
+
+
+def test_a_models_own_generation_settings_are_not_applied_and_said(tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(demo.model_path("demo-base"), model)
+    config = json.loads((model / "generation_config.json").read_text())
+    config |= {"temperature": 0.1, "top_k": 1, "repetition_penalty": 1.5}
+    (model / "generation_config.json").write_text(json.dumps(config))
+    code, out, _ = _probe(tmp_path, QUICKSTART, "-m", str(model), "--only", "coin", "--run-id", "a")
+    assert code == 0
+    assert "temperature=0.1, top_k=1, repetition_penalty=1.5; not applied" in " ".join(out.split())
+    samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
+    assert samples["text"].value_counts().head(2).min() > 30  # greedy draws would all be one

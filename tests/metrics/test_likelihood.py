@@ -91,8 +91,8 @@ def test_counts_repeats_and_what_the_past_predicts():
     assert draws == DrawsCheck(4, 1, pytest.approx(1.8))
 
 
-def test_a_lost_draw_is_expected_to_repeat_and_does_not():
-    assert check_draws([key(1), None, key(1)], [math.log(0.5), 0.0, math.log(0.5)]) == DrawsCheck(2, 1, 1.0)
+def test_what_a_lost_draw_was_expected_to_repeat_is_counted_beside_the_others():
+    assert check_draws([key(1), None, key(1)], [math.log(0.5), 0.0, math.log(0.5)]) == DrawsCheck(2, 1, 0.5, 0.5)
 
 
 def test_expected_repeats_never_exceed_the_draws():

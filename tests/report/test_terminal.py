@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import make_cell, make_completion
+from makers import make_cell, make_completion
 from rich.cells import cell_len
 from rich.console import Console
 

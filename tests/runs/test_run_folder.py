@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import make_cell, make_completion
 from hypothesis import given
 from hypothesis import strategies as st
+from makers import make_cell, make_completion
 
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.records import EngineInfo, Expect, IntegerAnswer, LabelsAnswer, Message, Rules
@@ -96,7 +96,7 @@ def test_fingerprint_names_what_changed_and_ignores_what_only_changes_the_judgem
     asked_otherwise = replace(COIN, sampling=replace(COIN.sampling, max_tokens=5))
     now = fingerprint_fields(8, (asked_otherwise,), replace(ENGINE, identity={"answers": "2"}))
     assert differences(before, now) == [
-        "cell coin@t1.0 asks something else",
+        "cell coin@t1.0: was max_tokens 128, is max_tokens 5",
         "cell toast/murderer@t1.0 is gone",
         "model's answers: was 1, is 2",
         "seed: was 7, is 8",

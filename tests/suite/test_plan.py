@@ -293,7 +293,7 @@ VALUES = st.lists(TEXT, unique=True, min_size=1, max_size=4)
 CONDITIONS = st.fixed_dictionaries(
     {"text": st.just("{{ x }} is {{ y | upper }}."), "vars": st.builds(lambda x, y: {"x": x, "y": y}, VALUES, VALUES)},
     optional={
-        "temperatures": st.lists(st.floats(0.01, 10), unique=True, min_size=1, max_size=3),
+        "temperatures": st.lists(st.floats(0.01, 2), unique=True, min_size=1, max_size=3),
         "inject": st.lists(st.sampled_from("ijk"), unique=True, min_size=1).map(
             lambda ids: [{"id": one, "text": "{{ x }}!"} for one in ids]
         ),

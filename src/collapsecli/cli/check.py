@@ -39,16 +39,19 @@ def _table(cells: tuple[Cell, ...]) -> Table:
             f"{sampling.samples:,}",
             f"≤{sampling.max_tokens:,}",
             cell.answer.kind,
-            cell.expect.kind,
+            cell.expect.word,
         )
     return table
 
 
 def _totals(totals: PlanTotals) -> str:
-    return (
-        f"{totals.cells:,} cells · {totals.completions:,} completions · at most {totals.tokens:,} sampled tokens"
-        f" · at most {_size(totals.bytes)} on disk"
+    facts = (
+        f"{totals.cells:,} {'cell' if totals.cells == 1 else 'cells'}",
+        f"{totals.completions:,} completions",
+        f"at most {totals.tokens:,} sampled tokens",
+        f"at most {_size(totals.bytes)} on disk",
     )
+    return " · ".join(facts)
 
 
 def _size(count: int) -> str:

@@ -55,7 +55,7 @@ Tags = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("-o", "--out", metavar="DIR", help="The folder that holds runs [default: runs, or COLLAPSE_RUNS].",
+    typer.Option("-o", "--out", metavar="DIR", help="The folder that holds runs (default: runs, or COLLAPSE_RUNS).",
                  show_default=False),
 ]  # fmt: skip
 FailOn = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from collapsecli.pipeline import RunPlan
     from collapsecli.runs import RunFolder
 
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-
 
 def probe(
     context: typer.Context,
@@ -36,7 +33,7 @@ def probe(
             "--seed",
             min=0,
             max=2**62 - 1,
-            help="Seed of the run [default: a random one, recorded].",
+            help="Seed of the run (default: a random one, recorded).",
             show_default=False,
         ),
     ] = None,
@@ -72,12 +69,12 @@ def probe(
     asked = plan_run(suites, engine.value, model, samples=samples, seed=seed, only=only or (), tags=tag or ())
     options = EngineOptions(asked.location, _engine_arguments(engine, engine_arg or ()), trust_remote_code)
     require_engine(engine.value)
-    run = RunFolder.named(runs_root(out), run_id or new_run_id())
+    run = RunFolder.named(runs_root(out), new_run_id() if run_id is None else run_id)
     resume = _resume_command(context.obj or (), run)
-    complete = _sample(run, asked.plan, engine, options, resume, quiet=quiet)
-    if not complete:
-        raise IncompleteError(f"{run.path}: some completions are still missing, what came back is saved", hint=resume)
-    raise typer.Exit(report_run(run, fail_on or (), quiet=quiet))
+    with _disk_errors(run, resume):
+        if not _sample(run, asked.plan, engine, options, resume, quiet=quiet):
+            raise IncompleteError(f"{run.path}: {_missing(run)}; what came back is saved", hint=resume)
+        raise typer.Exit(report_run(run, fail_on or (), quiet=quiet))
 
 
 def _sample(
@@ -89,39 +86,46 @@ def _sample(
     from collapsecli.engines import Engine, start_engine
     from collapsecli.pipeline import sample_run
 
-    with _disk_errors(run, resume):
-        run.prepare()
-        with Interrupts() as interrupts, libraries_log_to(run.log_path) as people:
-            with ProgressDisplay(people, interrupts, quiet=quiet) as display:
+    run.prepare()
+    with Interrupts() as interrupts, libraries_log_to(run.log_path) as people:
+        with ProgressDisplay(people, interrupts, quiet=quiet) as display:
 
-                def start() -> Engine:
-                    display.starting(engine.value, options.model, str(run.log_path))
-                    return start_engine(engine.value, options)
+            def start() -> Engine:
+                display.starting(engine.value, options.model, str(run.log_path))
+                return start_engine(engine.value, options)
 
-                try:
-                    complete = sample_run(run, plan, start, display)
-                except StoppedBySignal:
-                    print("stopped before sampling had begun; nothing was lost", file=people)
-                    raise
-                except UsageError:
-                    raise
-                except Exception as error:
-                    log_traceback(run.log_path)
-                    raise _with_way_on(error, run, resume) from error
-            if interrupts.received is not None:
-                say_on = f"collapse report {run.path}" if complete else resume
-                print(f"stopped; what came back is saved. To go on: {say_on}", file=people)
-            interrupts.raise_if_received()
+            try:
+                complete = sample_run(run, plan, start, display)
+            except StoppedBySignal:
+                print("stopped before sampling had begun; nothing was lost", file=people)
+                raise
+            except UsageError:
+                raise
+            except Exception as error:
+                log_traceback(run.log_path)
+                raise _with_way_on(error, run, resume) from error
+        if interrupts.received is not None:
+            say_on = f"collapse report {run.path}" if complete else resume
+            print(f"stopped; what came back is saved. To go on: {say_on}", file=people)
+        interrupts.raise_if_received()
     return complete
+
+
+def _missing(run: RunFolder) -> str:
+    state = run.state()
+    missing = f"{state['planned'] - state['saved'] + state['failed']:,} of {state['planned']:,} completions are missing"
+    return missing + (f" ({state['failed']:,} failed in a way that may pass)" if state["failed"] else "")
 
 
 @contextmanager
 def _disk_errors(run: RunFolder, resume: str) -> Iterator[None]:
     """A disk that is full or read-only is not the program's fault: once it is mended, the run goes on."""
+    from collapsecli.runs import DISK_ERRORS
+
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in DISK_ERRORS:
             raise
         raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=resume) from error
 

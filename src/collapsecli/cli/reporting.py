@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from collapsecli.cli.screen import say, screen_width, show
 from collapsecli.cli.streams import log_traceback
-from collapsecli.errors import CollapseError
+from collapsecli.errors import CollapseError, IncompleteError
 from collapsecli.pipeline import conclude
 from collapsecli.report.terminal import report_blocks
+from collapsecli.sanitize import visible
 from collapsecli.verdict import tripped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from collapsecli.cli.options import GateChoice
-    from collapsecli.records import Equivalence, Rules
+    from collapsecli.records import CellResult, Equivalence, Rules
     from collapsecli.runs import RunFolder
 
 GATE_TRIPPED = 3
@@ -41,4 +43,17 @@ def report_run(
         say(str(run.path))
     else:
         show(report_blocks(conclusions, screen_width()))
-    return GATE_TRIPPED if any(tripped(gate.value, conclusions.results) for gate in gates) else 0
+    if gates and not conclusions.complete:
+        raise IncompleteError(f"{run.path} is incomplete, and no gate can be passed", hint="resume it first")
+    shut = {gate.value: tripped(gate.value, conclusions.results) for gate in gates}
+    if not quiet:
+        _say_tripped(shut)
+    return GATE_TRIPPED if any(shut.values()) else 0
+
+
+def _say_tripped(shut: Mapping[str, Sequence[CellResult]]) -> None:
+    for gate, cells in shut.items():
+        if cells:
+            names = ", ".join(visible(result.cell.cell_id) for result in cells[:5])
+            more = f" and {len(cells) - 5} more" if len(cells) > 5 else ""
+            print(f"--fail-on {gate}: {names}{more}", file=sys.stderr)

@@ -21,7 +21,13 @@ class SchemaOf(StrEnum):
 
 
 def schema(
-    of: Annotated[SchemaOf, typer.Argument(help="A suite (JSON Schema), or one of a run's parquet files (columns).")],
+    of: Annotated[
+        SchemaOf,
+        typer.Argument(
+            metavar="WHAT",
+            help="suite, samples, cells or modes: a suite (JSON Schema), or one of a run's parquet files (columns).",
+        ),
+    ],
 ) -> None:
     """Print the JSON Schema of the suite file, or the columns of a run's parquet file, as JSON."""
     say(json.dumps(_schema(of), indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def log_traceback(path: Path) -> None:
     """Append the traceback of the error in hand to a log: the screen gets one line, and who asks gets the rest."""
-    with path.open("a", encoding="utf-8", errors="replace") as log:
+    with suppress(OSError), path.open("a", encoding="utf-8", errors="replace") as log:
         traceback.print_exc(file=log)
 
 

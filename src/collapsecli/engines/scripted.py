@@ -83,8 +83,8 @@ class ScriptedEngine:
         missing = [cell.cell_id for cell in cells if _script_key(cell, self._script.answers) is None]
         if missing:
             raise UsageError(
-                f"{self._script.name} lists no answers for {_some(missing)}",
-                hint="add them under `prompts:` of the script, or give another one with -m FILE.yaml",
+                f"the script {self._script.name} lists no answers for {_some(missing)}",
+                hint="add them under its `prompts:`, or give a script of your own with -m FILE.yaml",
             )
         cut = [c.cell_id for c in cells if c.sampling.top_p < 1 or c.sampling.top_k or c.sampling.min_p]
         if cut:
@@ -243,7 +243,7 @@ def _read_script(path: Path) -> Script:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the script {path}: {error}", hint="give one with -m FILE.yaml") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict) or not isinstance(document.get("prompts"), dict):
         raise UsageError(f"{path}: a script needs `prompts:` with the answers of each", hint=_FORM)
     unknown = set(document) - {"prompts", "delay_s", "failures"}
@@ -263,6 +263,6 @@ _FORM = 'prompts: {ID: {"ANSWER": WEIGHT, …}}, delay_s: 0.01, failures: {share
 
 def _weights(path: Path, prompt_id: object, given: Any) -> dict[str, float]:
     good = isinstance(given, dict) and given
-    if not good or not all(isinstance(w, int | float) and w >= 0 for w in given.values()) or not sum(given.values()):
-        raise UsageError(f"{path}: prompt {prompt_id!r} needs answers with weights that are not all zero", hint=_FORM)
+    if not good or not all(isinstance(w, int | float) and w > 0 for w in given.values()):
+        raise UsageError(f"{path}: prompt {prompt_id!r} needs answers, each with a weight above zero", hint=_FORM)
     return {str(answer): float(weight) for answer, weight in given.items()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from collapsecli import demo
-from collapsecli.engines import Score
+from collapsecli.engines import SampleRequest, Score
 from collapsecli.errors import EngineStartError, UsageError
 from collapsecli.hardware import processor_name
 from collapsecli.records import Completion, EngineInfo
@@ -25,7 +25,7 @@ from collapsecli.records import Completion, EngineInfo
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest
+    from collapsecli.engines import EngineOptions, ScoreRequest
     from collapsecli.records import Cell, Message
 
 # One request draws this many completions of a cell: they share their prefill and leave together, the rest goes on.
@@ -128,6 +128,7 @@ class VllmEngine:
     def check(self, cells: Sequence[Cell]) -> None:
         too_long = []
         for cell in cells:
+            self._check_sampling(cell)
             need = len(self._prompt(cell).token_ids) + cell.sampling.max_tokens
             if need > self._max_tokens_in_context:
                 too_long.append(f"{cell.cell_id} ({need} tokens)")
@@ -138,6 +139,12 @@ class VllmEngine:
                 + (f" and {len(too_long) - 5} more" if len(too_long) > 5 else ""),
                 hint="lower max_tokens, shorten the prompts, or raise it with `-e max_model_len=N`",
             )
+
+    def _check_sampling(self, cell: Cell) -> None:
+        try:
+            self._sampling_params(_Group(SampleRequest(cell, 0, (0,)), 0, 1))
+        except ValueError as error:
+            raise UsageError(f"vLLM cannot sample {cell.cell_id} as asked: {_reason(error)}") from error
 
     def sample(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         waiting, in_flight = _groups(requests), dict[str, _Group]()
@@ -400,6 +407,11 @@ def _model_location(model: str) -> tuple[str, str | None]:
     if Path(model).expanduser().exists():
         return str(Path(model).expanduser()), None
     name, _, revision = model.partition("@")
+    if name.startswith((".", "/", "~")):
+        raise UsageError(f"no model at {model}: there is no such folder")
+    near = difflib.get_close_matches(name, demo.MODELS, n=1, cutoff=0.8)
+    if near:
+        raise UsageError(f"no model `{model}`", hint=f"did you mean the bundled `{near[0]}`?")
     return name, revision or None
 
 
@@ -430,7 +442,7 @@ def _digest(text: str) -> str:
 def _reason(error: BaseException) -> str:
     """What an error says, in one line: pydantic's own message, else the last line with words."""
     if isinstance(error, ValidationError):
-        return str(error.errors()[0]["msg"])
+        return " ".join(str(error.errors()[0]["msg"]).split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

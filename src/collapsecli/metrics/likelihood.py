@@ -108,22 +108,22 @@ def check_draws(keys: Sequence[SequenceKey | None], logprobs: Sequence[float]) -
 
     keys and logprobs (nats): (N,) in sample order. Given the past, a draw is a repeat with a probability of exactly
     q_t, the summed probability of the distinct sequences drawn before; `expected` is the sum of the q_t. A lost draw
-    (key None) is expected to repeat like any other and does not: which draws are lost depends on what they say, and
-    this way it cannot look like a surplus.
+    (key None) was as likely to repeat as any other; counted beside the others, its loss cannot look like a surplus.
     """
     seen: set[SequenceKey] = set()
-    mass, expected, repeats, draws = 0.0, 0.0, 0, 0
+    mass, expected, expected_of_lost, repeats, draws = 0.0, 0.0, 0.0, 0, 0
     for key, logprob in zip(keys, logprobs, strict=True):
-        expected += min(mass, 1.0)
         if key is None:
+            expected_of_lost += min(mass, 1.0)
             continue
+        expected += min(mass, 1.0)
         draws += 1
         if key in seen:
             repeats += 1
         else:
             seen.add(key)
             mass += math.exp(min(logprob, 0.0))
-    return DrawsCheck(draws, repeats, expected)
+    return DrawsCheck(draws, repeats, expected, expected_of_lost)
 
 
 def surplus_p_value(repeats: int, expected: float) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.padding import Padding
 from rich.text import Text
 
+from collapsecli.records import Rules
 from collapsecli.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ SURPLUS_ALARM = 1e-3
 _GLYPHS = {"flagged": "✗", "open": "?", "expected": "✓", None: "·"}
 _STYLES = {"flagged": "bold red", "open": "yellow", "expected": "green", None: ""}
 _ORDER = {"flagged": 0, "open": 2, None: 3, "expected": 4}
+_WITH_MODES = 72  # narrower screens need the room for the names of the cells
+_EMPTY = "(empty)"
 _MOST_QUOTED = 12  # flagged cells that are quoted below the table
 
 
@@ -67,18 +70,31 @@ def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Te
         " on ",
         (", ".join(map(one_line, conclusions.models)), "bold"),
     )
-    title.append(f": {flagged} of {len(results)} cells flagged", "bold red" if flagged else "bold green")
+    cells = "cell" if len(results) == 1 else "cells"
+    title.append(f": {flagged} of {len(results)} {cells} flagged", "bold red" if flagged else "bold green")
+    invalid = sum(result.verdict == "invalid" for result in results)
+    title.append(f", {invalid} invalid" if invalid else "", "bold magenta")
     facts = [
         f"{conclusions.saved:,} completions",
         _temperatures(results),
         conclusions.engine,
         f"seed {conclusions.seed}",
+        *_changed_rules(conclusions),
     ]
     lines = [title, Text(" · ".join(one_line(fact) for fact in facts if fact), "dim")]
     if not conclusions.complete:
         missing = conclusions.planned - conclusions.saved
         lines.append(Text(f"incomplete: {missing:,} of {conclusions.planned:,} completions are missing", "bold yellow"))
     return lines
+
+
+def _changed_rules(conclusions: Conclusions) -> list[str]:
+    """Thresholds that are not the usual ones."""
+    usual = asdict(Rules())
+    changed = {
+        name: value for _, rules in conclusions.rules for name, value in asdict(rules).items() if value != usual[name]
+    }
+    return [f"{name} {value:g}" for name, value in changed.items()]
 
 
 def _temperatures(results: Sequence[CellResult]) -> str:
@@ -97,11 +113,14 @@ def _columns(results: Sequence[CellResult], width: int) -> list[_Column]:
     numbers = [
         _Column("n", max(3, *(len(_count(result)) for result in results)), right=True, show=_readable),
         _Column("mode mass", 12, right=True, show=_mode_mass),
-        _Column("modes", 18 if wide else 9, right=True, show=_effective_modes_wide if wide else _effective_modes),
-        *([_Column("exact", 6, right=True, show=_exact)] if wide else []),
     ]
+    if wide:
+        numbers.append(_Column("modes", 18, right=True, show=_effective_modes_wide))
+        numbers.append(_Column("exact", 6, right=True, show=_exact))
+    elif width >= _WITH_MODES:
+        numbers.append(_Column("modes", 9, right=True, show=_effective_modes))
     taken = sum(column.width + 1 for column in (verdict, *numbers))
-    named = min(max(map(cell_len, names.values())), (width - taken) * 6 // 10)
+    named = min(max(len("cell"), *map(cell_len, names.values())), (width - taken) * 6 // 10)
     cell = _Column("cell", named, right=False, show=lambda result: Text(_shortened(names[result.cell.cell_id], named)))
     saying = _Column("keeps saying", width - taken - named - 1, right=False, show=_saying)
     return [verdict, cell, *numbers, saying]
@@ -140,7 +159,7 @@ def _cell_names(results: Sequence[CellResult]) -> dict[str, str]:
 
 def _verdict(result: CellResult) -> Text:
     if result.verdict is None:
-        return Text("· one draw", "dim")
+        return Text("· one draw" if result.n else "· not sampled", "dim")
     if result.verdict == "invalid":
         return Text("! invalid", "bold magenta")
     style = _STYLES[result.flag]
@@ -159,16 +178,13 @@ def _mode_mass(result: CellResult) -> Text:
     mass = result.mode_mass
     if not _claims(result) or mass.value is None:
         return Text("–", "dim")
-    return Text.assemble(f"{_percent(mass.value)}%", (f" {_percent(mass.low)}–{_percent(mass.high)}", "dim"))
+    low, high = math.floor(100 * (mass.low or 0.0)), math.ceil(100 * (1.0 if mass.high is None else mass.high))
+    return Text.assemble(f"{100 * mass.value:.0f}%", (f" {low}–{high}", "dim"))  # an interval is rounded outwards
 
 
 def _claims(result: CellResult) -> bool:
     """Whether anything is said about this cell's answers."""
     return result.verdict not in {None, "invalid"}
-
-
-def _percent(share: float | None) -> str:
-    return "?" if share is None else f"{100 * share:.0f}"
 
 
 def _effective_modes(result: CellResult) -> Text:
@@ -200,9 +216,11 @@ def _exact(result: CellResult) -> Text:
 
 
 def _saying(result: CellResult) -> Text:
+    if result.n == 0:
+        return Text()
     if result.verdict == "invalid" or not result.modes:
-        return Text(one_line(result.unread), "italic dim")
-    return Text(one_line(result.modes[0].text))
+        return Text(one_line(result.unread) or _EMPTY, "italic dim")
+    return Text(one_line(result.modes[0].text) or _EMPTY)
 
 
 # ------------------------------------------------------------------------------------------------ what is said
@@ -224,15 +242,18 @@ def _quotes(results: Sequence[CellResult]) -> list[Text | Padding]:
 def _claim(result: CellResult) -> str:
     if result.verdict == "invalid":
         return f"has no readable answer in {result.n - result.n_valid} of {result.n}"
-    mode = result.modes[0]
-    said = "the same" if result.cell.answer.kind == "text" else repr(one_line(mode.text))
-    return f"says {said} in {mode.count} of {result.n_valid} (expected: {result.cell.expect.kind})"
+    mode, expected = result.modes[0], f"(expected: {result.cell.expect.word})"
+    if result.cell.answer.kind != "text":
+        return f"says {one_line(mode.text)!r} in {mode.count} of {result.n_valid} {expected}"
+    if mode.said == mode.count:
+        return f"says the same word for word in {mode.count} of {result.n_valid} {expected}"
+    return f"says much the same in {mode.count} of {result.n_valid}, {mode.said} word for word {expected}"
 
 
 def _quoted(result: CellResult) -> str:
     text = result.unread if result.verdict == "invalid" else result.modes[0].exemplar
     shown = one_line(text)
-    return f"“{shown if len(shown) <= 400 else shown[:399] + '…'}”"
+    return f"“{shown if len(shown) <= 400 else shown[:399] + '…'}”" if shown else _EMPTY
 
 
 # --------------------------------------------------------------------------------------------------- small print
@@ -274,8 +295,8 @@ def _legend(conclusions: Conclusions) -> str:
     )
     return (
         f"mode mass: share of the most frequent answer, {level} interval. modes: effective number of answers"
-        + ("; ~ groups texts by shared words, not by meaning, and claims no interval" if lexical else "")
-        + ". ✗ flagged, ? not yet decided, ✓ as the suite expects."
+        + ("; ~ by shared words, not by meaning, and without interval" if lexical else "")
+        + ". ✗ flagged, ? undecided, ✓ nothing to flag, · no claim, ! unreadable."
     )
 
 

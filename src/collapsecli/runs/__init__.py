@@ -1,6 +1,6 @@
 """The run folder: what was asked, what came back, what was concluded. Nothing sampled is ever lost here."""
 
-from collapsecli.runs.folder import TRANSIENT, RunFolder, find_run, new_run_id, runs_root
+from collapsecli.runs.folder import DISK_ERRORS, TRANSIENT, RunFolder, find_run, new_run_id, runs_root
 from collapsecli.runs.manifest import (
     Manifest,
     SuiteSource,
@@ -12,6 +12,7 @@ from collapsecli.runs.manifest import (
 from collapsecli.runs.tables import TABLES, Column
 
 __all__ = [
+    "DISK_ERRORS",
     "TABLES",
     "TRANSIENT",
     "Column",

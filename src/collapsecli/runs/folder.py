@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 TRANSIENT = frozenset({"connection", "engine", "rate_limit", "server", "timeout"})
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# What a disk says when neither the program nor its user is at fault: once it is mended, the run goes on.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
 _BEFORE_A_RUN = frozenset({".lock", "log.txt"})  # what a run that could not start leaves
 _ROW_GROUP_ROWS = 16_384
 
@@ -55,8 +59,9 @@ def find_run(name: str, root: Path) -> RunFolder:
 
     Raises UsageError when there is none, or more than one.
     """
-    if (Path(name) / "run.json").is_file():
+    if name and (Path(name) / "run.json").is_file():
         return RunFolder(Path(name))
+    name = name.rstrip("/") or "?"
     runs = sorted((path.parent for path in root.glob("*/run.json")), key=_created_at)
     if name == "latest":
         matching = runs[-1:]
@@ -129,7 +134,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             others = sorted(path.name for path in self.path.iterdir() if path.name not in _BEFORE_A_RUN)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno in DISK_ERRORS:
+                raise
             raise UsageError(f"cannot make the run's folder {self.path}: {error.strerror}", hint="choose -o") from error
         if others and not self.started:
             raise UsageError(

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from collapsecli import __version__
 from collapsecli.errors import UsageError
-from collapsecli.records import Cell, EngineInfo, Rules
+from collapsecli.records import Cell, EngineInfo, Rules, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,9 @@ def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: EngineInfo | No
     models = sorted({cell.model for cell in cells})
     fields = {"seed": str(seed), "model": ", ".join(models)}
     fields["planned cells"] = _digest(sorted(cell.cell_id for cell in cells))
-    fields |= {f"cell {cell.cell_id}": _digest(_asked(cell)) for cell in cells}
+    for cell in cells:
+        fields[f"cell {cell.cell_id} prompt"] = _digest(_asked(cell))
+        fields[f"cell {cell.cell_id} sampling"] = _spelled(cell.sampling)
     if engine is not None:
         fields["engine"] = engine.name
         fields |= {f"model's {name}": value for name, value in sorted(engine.identity.items())}
@@ -99,13 +101,18 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     lines = []
     for name in sorted(before.keys() | now.keys()):
         was, is_now = before.get(name), now.get(name)
-        if was == is_now:
+        if was == is_now or name == "planned cells":
             continue
-        if name.startswith("cell "):
-            what = "is new" if was is None else "is gone" if is_now is None else "asks something else"
-            lines.append(f"{name} {what}")
-        elif name != "planned cells":
+        if not name.startswith("cell "):
             lines.append(f"{name}: was {was}, is {is_now}")
+        elif was is None or is_now is None:
+            if name.endswith(" prompt"):
+                lines.append(f"{name.removesuffix(' prompt')} is {'new' if was is None else 'gone'}")
+        elif name.endswith(" prompt"):
+            lines.append(f"{name.removesuffix(' prompt')} asks something else")
+        else:
+            changed = [pair for pair in zip(was.split("; "), is_now.split("; "), strict=True) if pair[0] != pair[1]]
+            lines += [f"{name.removesuffix(' sampling')}: was {old}, is {new}" for old, new in changed]
     return lines
 
 
@@ -122,9 +129,12 @@ def git_revision(folder: Path) -> str | None:
 
 
 def _asked(cell: Cell) -> list[Any]:
-    sampling = asdict(cell.sampling)
     messages = [asdict(message) for message in cell.messages]
-    return [cell.text, messages, cell.injected, sampling, cell.reasoning == "off"]
+    return [cell.text, messages, cell.injected, cell.reasoning == "off"]
+
+
+def _spelled(sampling: Sampling) -> str:
+    return "; ".join(f"{name} {json.dumps(value)}" for name, value in asdict(sampling).items())
 
 
 def _digest(value: object) -> str:

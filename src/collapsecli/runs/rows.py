@@ -97,7 +97,7 @@ def cells_table(results: Sequence[CellResult], run_id: str, metadata: Mapping[st
         "p_value": [None] * len(of),
         "q_value": [None] * len(of),
         "coverage": [None] * len(of),
-        "expect": [_expect_word(cell) for cell in of],
+        "expect": [cell.expect.word for cell in of],
         "verdict": [result.verdict for result in results],
         "flag": [result.flag for result in results],
     }
@@ -131,11 +131,6 @@ def _estimate_columns(name: str, estimates: Sequence[Estimate]) -> dict[str, Seq
         f"{name}_low": [estimate.low for estimate in estimates],
         f"{name}_high": [estimate.high for estimate in estimates],
     }
-
-
-def _expect_word(cell: Cell) -> str:
-    expect = cell.expect
-    return f"min_modes={expect.min_modes}" if expect.kind == "min_modes" else expect.kind
 
 
 def _table(columns: Mapping[str, Sequence[object]], schema: pa.Schema) -> pa.Table:

@@ -99,7 +99,7 @@ Id: TypeAlias = Annotated[
 Variable: TypeAlias = Annotated[str, BeforeValidator(_unambiguous), AfterValidator(_variable)]
 Pattern: TypeAlias = Annotated[Text, AfterValidator(_pattern)]
 Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
-Temperature: TypeAlias = Annotated[Finite, Field(ge=0, le=10), AfterValidator(_temperature)]
+Temperature: TypeAlias = Annotated[Finite, Field(ge=0, le=2), AfterValidator(_temperature)]
 Fraction: TypeAlias = Annotated[Finite, Field(gt=0, lt=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 

@@ -46,7 +46,7 @@ class Sampling(Keys):
 
     samples: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(default=64, description="Completions per cell.")
     temperature: Temperature = Field(
-        default=1.0, description="0 draws one completion, as a reference; else from 0.01 to 10."
+        default=1.0, description="0 draws one completion, as a reference; else from 0.01 to 2."
     )
     top_p: Annotated[Finite, Field(gt=0, le=1)] = Field(default=1.0, description="Nucleus sampling; 1 is off.")
     top_k: Annotated[int, Field(ge=0, le=MAX_COUNT)] = Field(
