@@ -73,7 +73,7 @@ def probe(
     resume = _resume_command(context.obj or (), run)
     with _disk_errors(run, resume):
         if not _sample(run, asked.plan, engine, options, resume, quiet=quiet):
-            raise IncompleteError(f"{run.path}: {_missing(run)}; what came back is saved", hint=resume)
+            raise IncompleteError(f"{run.path}: {_missing(run)}; what came back is saved", hint=f"to go on: {resume}")
         raise typer.Exit(report_run(run, fail_on or (), quiet=quiet))
 
 
@@ -127,14 +127,14 @@ def _disk_errors(run: RunFolder, resume: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=resume) from error
+        raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=f"to go on: {resume}") from error
 
 
 def _with_way_on(error: Exception, run: RunFolder, resume: str) -> Exception:
     if isinstance(error, EngineStartError):
         error.hint = "; ".join(filter(None, [error.hint, f"its own words are in {run.log_path}"]))
     elif isinstance(error, IncompleteError) and not error.hint:
-        error.hint = resume
+        error.hint = f"to go on: {resume}"
     return error
 
 

@@ -43,6 +43,7 @@ _HARMLESS_ARGUMENTS = frozenset({
 })  # fmt: skip
 # What is read of a model's file for its digest: any training step changes bytes all over a file of weights.
 _SAMPLED_BYTES, _SAMPLED_PLACES = 1 << 16, 1 << 10
+_LONGEST_REASON = 300  # characters of an error that are shown; all of it is in the log
 _SECRET = re.compile(r"(^|_)(api_key|password|secret|token)$")
 
 _ENVIRONMENT = {
@@ -440,11 +441,10 @@ def _digest(text: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What an error says, in one line: pydantic's own message, else the last line with words."""
-    if isinstance(error, ValidationError):
-        return " ".join(str(error.errors()[0]["msg"]).split())
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """What an error says, on one line of bearable length."""
+    said = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
+    words = " ".join(said.split()).removeprefix("Value error, ").rstrip(".")
+    return (words if len(words) <= _LONGEST_REASON else words[:_LONGEST_REASON] + "…") or type(error).__name__
 
 
 _NO_MODEL = ("not a valid model identifier", "repo id must be", "repository not found", "is not a local folder",
