@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,7 @@ from collapsecli.judge import judge_cell
 from collapsecli.records import Rules
 from collapsecli.seeds import cell_seeds
 
-pytestmark = pytest.mark.vllm
-pytest.importorskip("vllm")
+pytestmark = [pytest.mark.vllm, pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")]
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "collapsecli"]

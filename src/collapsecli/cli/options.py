@@ -24,7 +24,7 @@ class GateChoice(StrEnum):
     invalid = "invalid"
 
 
-Suites = Annotated[list[Path], typer.Argument(metavar="SUITE…", help="Suite files (YAML).", show_default=False)]
+Suites = Annotated[list[Path], typer.Argument(metavar="SUITE", help="Suite files (YAML).", show_default=False)]
 Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run: its path, the beginning of its id, or `latest`.", show_default=False),
@@ -34,14 +34,17 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="Hub id[@revision], local path or bundled name (demo-base, demo-tuned); overrides the suite. "
+        metavar="MODEL",
+        help="Hub id (ID@REVISION pins it), local path or bundled name (demo-base, demo-tuned); overrides the suite. "
         "With --engine scripted: a script file.",
         show_default=False,
     ),
 ]
 Samples = Annotated[
     int | None,
-    typer.Option("-n", "--samples", min=1, help="Completions per cell; overrides the suite.", show_default=False),
+    typer.Option(
+        "-n", "--samples", metavar="N", min=1, help="Completions per cell; overrides the suite.", show_default=False
+    ),
 ]
 Only = Annotated[
     list[str] | None,
@@ -62,7 +65,9 @@ FailOn = Annotated[
     list[GateChoice] | None,
     typer.Option(
         "--fail-on",
-        help="Exit 3 when a flagged cell collapsed, any cell is flagged (unexpected), or one is invalid; repeatable.",
+        metavar="GATE",
+        help="Exit 3 when: `collapsed` a flagged cell collapsed, `unexpected` any cell is flagged, "
+        "`invalid` one has too few readable answers (which trips the others too). Repeatable.",
         show_default=False,
     ),
 ]

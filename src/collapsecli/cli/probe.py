@@ -25,14 +25,16 @@ def probe(
     context: typer.Context,
     suites: Suites,
     model: Model = None,
-    engine: Annotated[EngineChoice, typer.Option("--engine", help="What draws the completions.")] = EngineChoice.vllm,
+    engine: Annotated[
+        EngineChoice, typer.Option("--engine", help="What draws the completions.", metavar="vllm|scripted")
+    ] = EngineChoice.vllm,
     samples: Samples = None,
     seed: Annotated[
         int | None,
         typer.Option(
             "--seed",
+            metavar="N",
             min=0,
-            max=2**62 - 1,
             help="Seed of the run (default: a random one, recorded).",
             show_default=False,
         ),
@@ -52,7 +54,9 @@ def probe(
     out: Out = None,
     run_id: Annotated[
         str | None,
-        typer.Option("--run-id", help="Name of the run; the same name again resumes it.", show_default=False),
+        typer.Option(
+            "--run-id", metavar="ID", help="Name of the run; the same name again resumes it.", show_default=False
+        ),
     ] = None,
     fail_on: FailOn = None,
     quiet: Quiet = False,
