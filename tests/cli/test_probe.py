@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import re
@@ -13,6 +14,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from collapsecli.cli import main
 from collapsecli.engines.scripted import ScriptedEngine
@@ -108,6 +110,22 @@ def test_only_and_samples_narrow_the_plan(probe, tmp_path):
     probe("-q", "--run-id", "a", "--only", "coin", "-n", "5")
     samples = pd.read_parquet(tmp_path / "runs" / "a" / "samples.parquet")
     assert samples["cell_id"].tolist() == ["coin@t1.0"] * 5
+
+
+def test_a_run_whose_draws_share_their_noise_says_not_to_trust_it(probe, script_file, monkeypatch, capfd):
+    """The draws check of every run: here the second half of a cell replays the first."""
+    script_file.write_text(yaml.safe_dump({"prompts": {"number": {f" {k}.": 1 for k in range(1, 101)}}}))
+    assert probe("--only", "number", "--seed", "1") == 0
+    assert "Do not trust this run" not in capfd.readouterr().out
+    draw = ScriptedEngine._draw
+
+    def replayed(self, request, index, distribution):
+        again = draw(self, request, index % 32, distribution)
+        return dataclasses.replace(again, sample_index=index, seed=request.seed + index)
+
+    monkeypatch.setattr(ScriptedEngine, "_draw", replayed)
+    assert probe("--only", "number", "--seed", "1") == 0
+    assert "Do not trust this run." in " ".join(capfd.readouterr().out.split())
 
 
 def test_thoughts_go_to_a_column_of_their_own_and_unfinished_ones_are_no_answers(probe, script_file, tmp_path, capfd):
