@@ -18,6 +18,7 @@ import yaml
 
 from collapsecli.cli import main
 from collapsecli.engines.scripted import ScriptedEngine
+from collapsecli.errors import EngineStartError
 
 COMMAND = [sys.executable, "-m", "collapsecli"]
 
@@ -220,16 +221,28 @@ def test_an_engine_argument_without_a_value_is_refused(suite_file, capfd):
     assert "no KEY=VALUE" in capfd.readouterr().err
 
 
-def test_a_folder_that_is_no_run_is_never_written_into_nor_cleared_away(probe, suite_file, tmp_path, capfd):
-    """Neither by a run that begins nor by one that is refused."""
+@pytest.mark.parametrize("name", ["thesis.tex", "log.txt"])
+def test_a_folder_that_is_no_run_is_never_written_into_nor_cleared_away(probe, suite_file, tmp_path, capfd, name):
+    """Neither by a run that begins nor by one that is refused; not even if its file is named like one of ours."""
     mine = tmp_path / "runs" / "precious"
     mine.mkdir(parents=True)
-    (mine / "thesis.tex").write_text("x")
+    (mine / name).write_text("mine")
     suite_file.write_text(suite_file.read_text() + '  - {id: dog, text: "Name a dog."}\n')
     for words in ([], ["--only", "coin"]):
         assert probe("--run-id", "precious", *words) == 2
-        assert "is not empty and no run: it holds thesis.tex" in capfd.readouterr().err
-    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+        assert f"is not empty and no run: it holds {name}" in capfd.readouterr().err
+    assert [(path.name, path.read_text()) for path in mine.iterdir()] == [(name, "mine")]
+
+
+def test_the_name_of_a_run_that_could_not_start_can_be_used_again(probe, tmp_path, monkeypatch):
+    def broken(_cls, _model):
+        raise EngineStartError("no memory")
+
+    with monkeypatch.context() as engine:
+        engine.setattr(ScriptedEngine, "open", classmethod(broken))
+        assert probe("--run-id", "a") == 4
+    assert {path.name for path in (tmp_path / "runs" / "a").iterdir()} == {".lock", "log.txt"}
+    assert probe("-q", "--run-id", "a") == 0
 
 
 def test_a_runs_folder_that_cannot_be_made_is_a_wrong_argument(probe, script_file, capfd):

@@ -116,8 +116,7 @@ def test_a_signal_that_comes_twice_at_once_still_saves_everything(slow, tmp_path
     assert (state["state"], state["saved"]) == ("incomplete", len(_saved(tmp_path)))
 
 
-def test_a_second_signal_a_while_after_the_first_ends_the_program_at_once(slow, script_file, tmp_path):
-    script_file.write_text(script_file.read_text().replace("delay_s: 0.004", "delay_s: 0.004"))
+def test_a_second_signal_a_while_after_the_first_ends_the_program_at_once(slow, tmp_path):
     code = (
         "import sys, time\n"
         "from collapsecli.engines.scripted import ScriptedEngine\n"

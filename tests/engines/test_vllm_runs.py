@@ -174,6 +174,18 @@ def test_a_setting_that_vllm_refuses_exits_4_in_words_that_help(tmp_path):
     assert "errors.pydantic.dev" not in line
 
 
+def test_an_engine_argument_that_changes_what_is_drawn_cannot_slip_into_a_run(tmp_path):
+    words = (QUICKSTART, "-m", "demo-base", "--only", "coin", "-n", "4", "--run-id", "a", "-q")
+    assert _probe(tmp_path, *words)[0] == 0
+    run = tmp_path / "runs" / "a"
+    for path in (run / "samples.parquet", *run.glob("parts/*.parquet")):
+        path.unlink()
+    code, _, err = _probe(tmp_path, *words, "-e", "load_format=dummy")
+    assert code == 2
+    assert "model's arguments: was none, is load_format='dummy'" in err
+    assert _probe(tmp_path, *words, "-e", "max_num_seqs=16")[0] == 0  # changes how fast, not what
+
+
 def test_a_secret_is_refused_on_the_command_line_and_written_nowhere(tmp_path):
     code, _, err = _probe(tmp_path, QUICKSTART, "-e", "hf_token=hf_SECRET")
     assert code == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ from collapsecli.runs import (
     runs_root,
 )
 from collapsecli.runs import shards as shards_module
+from collapsecli.runs.durable import write_text_whole
 from collapsecli.runs.rows import samples_table
 
 COIN = make_cell("coin@t1.0", samples=8)
@@ -230,6 +233,34 @@ def test_completions_come_back_by_cell_complete_or_not(run):
         found = {cell.cell_id: [one.sample_index for one in rows] for cell, rows in run.completions((COIN, TOAST))}
         assert found == {"coin@t1.0": [0, 5], "toast/murderer@t1.0": [2]}
         run.compact(run.manifest())
+
+
+def test_a_damaged_samples_file_is_not_believed_while_its_shards_are_there(run):
+    save(run, *(make_completion(sample_index=i, text=f" {i}") for i in range(8)))
+    run.compact(run.manifest())
+    group = pq.read_metadata(run.samples_path).row_group(0)
+    (text,) = [group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema == "text"]
+    damaged = bytearray(run.samples_path.read_bytes())
+    damaged[text.data_page_offset + text.total_compressed_size // 2] ^= 0xFF
+    run.samples_path.write_bytes(damaged)
+    ((_, rows),) = run.completions((COIN,))
+    assert [one.text for one in rows] == [f" {i}" for i in range(8)]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_we_go_on(tmp_path, monkeypatch):
+    """Else a power cut could leave an empty file under a name that promises a whole one."""
+    done = []
+    replace_file, fsync = Path.replace, os.fsync
+    monkeypatch.setattr(Path, "replace", lambda path, to: (done.append("rename"), replace_file(path, to))[1])
+
+    def synced(descriptor):
+        done.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        fsync(descriptor)
+
+    monkeypatch.setattr("collapsecli.runs.durable.os.fsync", synced)
+    write_text_whole(tmp_path / "x", "whole")
+    assert done == ["sync file", "rename", "sync folder"]
+    assert (tmp_path / "x").read_text() == "whole"
 
 
 def test_files_carry_the_schema_version_the_run_and_the_fingerprint(run):

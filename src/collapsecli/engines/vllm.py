@@ -92,7 +92,7 @@ class VllmEngine:
             self._start(options)
         except (UsageError, EngineStartError):
             raise
-        except Exception as error:
+        except Exception as error:  # loading a model can die of anything; the log gets the whole of it
             raise EngineStartError(f"vLLM could not start: {_reason(error)}", hint=_start_hint(error)) from error
 
     def _start(self, options: EngineOptions) -> None:
@@ -295,7 +295,7 @@ class VllmEngine:
                 continue_final_message=continued,
                 **({} if think else {"enable_thinking": False}),
             )
-        except Exception as error:
+        except Exception as error:  # a template is a program of the model's: it raises what it likes
             raise UsageError(
                 f"the model's chat template refuses these messages: {_reason(error)}",
                 hint="a base model has none: write the prompt as `text:` instead of `messages:`",

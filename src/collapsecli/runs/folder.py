@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.runs.durable import write_text_whole, write_whole
@@ -133,20 +132,22 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            others = sorted(path.name for path in self.path.iterdir() if path.name not in _BEFORE_A_RUN)
+            found = {path.name for path in self.path.iterdir()}
         except OSError as error:
             if error.errno in DISK_ERRORS:
                 raise
             raise UsageError(f"cannot make the run's folder {self.path}: {error.strerror}", hint="choose -o") from error
+        # Our lock marks a folder as ours: without it even a lone log.txt is somebody else's.
+        others = found - _BEFORE_A_RUN if ".lock" in found else found
         if others and not self.started:
             raise UsageError(
-                f"{self.path} is not empty and no run: it holds {', '.join(others[:3])}",
+                f"{self.path} is not empty and no run: it holds {', '.join(sorted(others)[:3])}",
                 hint="choose another --run-id or -o",
             )
 
     def forget(self, *, keep_log: bool) -> None:
-        """Take back a run that never drew anything: nothing stays but, where it helps, the log."""
-        for name in ("run.json", "state.json", ".lock", *([] if keep_log else ["log.txt"])):
+        """Take back a run that never drew anything: nothing stays but, where it helps, the log, marked as ours."""
+        for name in ("run.json", "state.json", *([] if keep_log else [".lock", "log.txt"])):
             (self.path / name).unlink(missing_ok=True)
         for folder in (self.parts_path, self.path):
             with suppress(OSError):  # not empty, or not there: then it stays as it is
@@ -255,12 +256,10 @@ class RunFolder:
 
     def completions(self, planned: Sequence[Cell]) -> Iterator[tuple[Cell, list[Completion]]]:
         """The completions of every planned cell, in the order of the plan; those of an incomplete run too."""
-        if self.samples_path.is_file():
-            table = pq.read_table(self.samples_path, columns=JUDGED_COLUMNS)
-        else:
-            tables = self._tables(JUDGED_COLUMNS)
-            empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
-            table = pa.concat_tables([part.replace_schema_metadata() for part in tables]) if tables else empty
+        compacted = read_whole(list(self.path.glob("samples.parquet")), JUDGED_COLUMNS)
+        tables = [part.replace_schema_metadata() for part in compacted or self._tables(JUDGED_COLUMNS)]
+        empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
+        table = pa.concat_tables(tables) if tables else empty
         table = table.take(pa.array(_planned_rows(table, planned), pa.int64()))
         rows = completions_of(table)
         counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["cell_id"]).to_pylist()}
