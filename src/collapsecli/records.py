@@ -145,11 +145,37 @@ Reasoning = Literal["strip", "keep", "off"]
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a cell leaves its plain cell: after so many sentences of what that one says most often.
+
+    Such a cell is of the second wave: what it is injected with is known when the cell `plain` has been judged. `text`
+    is put after the sentences.
+    """
+
+    plain: str
+    sentences: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A text that would be consistent after the prompt: its probability is scored, not sampled.
+
+    `place` is where the suite says it.
+    """
+
+    text: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One prompt under one condition: one distribution. Exactly one of `text`, `messages` is set.
 
-    `text` and `messages` are rendered (no template left); `injected` is appended to `text` and is not sampled.
-    `threshold` is that of the equivalence, None for its own default (and where it has none).
+    `text` and `messages` are rendered (no template left); `injected` comes after them, in a chat as the beginning of
+    the model's own turn, and is not sampled. With a `branch` it is empty until the second wave is planned. `threshold`
+    is that of the equivalence, None for its own default (and where it has none). `restarts` are patterns of a text that
+    begins anew, None for the usual ones.
     """
 
     cell_id: str
@@ -170,6 +196,9 @@ class Cell:
     threshold: float | None = None
     reasoning: Reasoning = "strip"
     tags: tuple[str, ...] = ()
+    branch: Branch | None = None
+    roads: tuple[Road, ...] = ()
+    restarts: tuple[str, ...] | None = None
 
 
 # ------------------------------------------------------------------------------------------------ what comes back
@@ -223,19 +252,25 @@ class Completion:
     given: str | None = None
 
 
+ScoredKind = Literal["answer", "road"]
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A text that was not drawn but scored: a row of `scores.parquet`. `answer` is what would be read in it.
+    """A text that was not drawn but scored: a row of `scores.parquet`.
 
-    `token_logprobs` (nats, one per token, end tokens included) are the untouched model's; empty with an `error`.
+    A scored `answer` is a whole completion, in which `answer` would be read; a `road` is the beginning of one, and has
+    none. `token_logprobs` (nats, one per token, end tokens of answers included) are the untouched model's; empty with
+    an `error`.
     """
 
     cell_id: str
-    answer: str
+    answer: str | None
     text: str
     token_ids: tuple[int, ...]
     token_logprobs: Sequence[float] = ()
     error: str | None = None
+    kind: ScoredKind = "answer"
 
 
 # ---------------------------------------------------------------------------------------------- what is concluded
@@ -355,6 +390,33 @@ class CellResult:
         return self.n - self.n_ahead
 
 
+ContrastKind = Literal["temperature", "injection", "certainty", "restart", "variants", "sameness", "roads"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A number about several cells, or about what one cell did not say: a row of `contrasts.parquet`.
+
+    `subject` is what the number is about, as a report calls it: a prompt, a cell without its temperature, a tag.
+    `cell_id` is the cell that it belongs to, where it is one, and `other_cell_id` the one that it is held against. `at`
+    is the place on a curve: a temperature, a sentence, a token. `n` is the number of completions (or pairs of them) that
+    the estimate is made from. `label` says what no number can.
+    """
+
+    kind: ContrastKind
+    suite: str
+    subject: str
+    metric: str
+    estimate: Estimate
+    n: int
+    cell_id: str | None = None
+    other_cell_id: str | None = None
+    at: float | None = None
+    p_value: float | None = None
+    q_value: float | None = None
+    label: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusions:
     """All that a report of a run says. `rules` are those judged by, per suite.
@@ -377,6 +439,7 @@ class Conclusions:
     surplus_p_value: float | None
     notes: tuple[str, ...]
     rules: tuple[tuple[str, Rules], ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def sampled_here(self) -> bool:

@@ -3,7 +3,7 @@
 from collapsecli.judge.cells import judge, judge_cell
 from collapsecli.judge.family import in_family, kept_by_family
 from collapsecli.judge.looks import Evidence, look_at
-from collapsecli.judge.reading import Reading, is_unfinished_thought, read_cell
+from collapsecli.judge.reading import Reading, is_unfinished_thought, read_answer, read_cell
 
 __all__ = [
     "Evidence",
@@ -14,5 +14,6 @@ __all__ = [
     "judge_cell",
     "kept_by_family",
     "look_at",
+    "read_answer",
     "read_cell",
 ]

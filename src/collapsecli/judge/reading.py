@@ -89,11 +89,13 @@ def read_cell(cell: Cell, completions: Sequence[Completion], scored: Sequence[Sc
     drawn = tuple(sorted(completions, key=lambda completion: completion.sample_index))
     if len({completion.sample_index for completion in drawn}) < len(drawn):
         raise ValueError(f"{cell.cell_id}: two completions have the same sample index")
-    said, none_yet = tuple(_answer(cell, completion) for completion in drawn), modes.relate([], "exact")
+    said, none_yet = tuple(read_answer(cell, completion) for completion in drawn), modes.relate([], "exact")
     usable = tuple(
         replace(one, answer=answer)  # as the suite reads now, which may be otherwise than when they were scored
         for one in scored
-        if one.error is None and (answer := answers.read(cell.answer, one.text, truncated=False)) is not None
+        if one.error is None
+        and one.kind == "answer"
+        and (answer := answers.read(cell.answer, one.text, truncated=False)) is not None
     )
     reading = Reading(cell, drawn, said, none_yet, usable)
     return replace(reading, relation=_relate(cell, reading))
@@ -104,7 +106,8 @@ def is_unfinished_thought(completion: Completion) -> bool:
     return completion.finish_reason == "length" and completion.reasoning is not None and not completion.text
 
 
-def _answer(cell: Cell, completion: Completion) -> str | None:
+def read_answer(cell: Cell, completion: Completion) -> str | None:
+    """The answer of one completion; None where it failed, was cut off inside its thought, or is not readable."""
     if completion.error_kind is not None or is_unfinished_thought(completion):
         return None
     return answers.read(cell.answer, completion.text, completion.finish_reason == "length")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from collapsecli.modes.grouping import Answers
 
+    Alike = NDArray[np.bool_]
     Weights = NDArray[np.float32]
     Incidence = sparse.csr_array[np.float32, tuple[int, int]]
 
@@ -84,16 +85,31 @@ class SharedWords:
             np.bincount(texts, weights[words], len(distinct)).astype(np.float32),
         )
 
-    def reaches(self, threshold: float) -> NDArray[np.bool_]:
+    def reaches(self, threshold: float) -> Alike:
         """Which of the texts are at least so similar: (D, D), true on the diagonal."""
         alike = np.empty((len(self.sizes), len(self.sizes)), np.bool_)
         for start in range(0, len(self.sizes), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            shared = self.own.rows(rows)
-            total = (np.maximum(self.sizes[rows, None], self.sizes) - self.asked.rows(rows)).astype(np.float64)
-            alike[rows] = (total == 0) | ((shared > 0) & (shared >= threshold * total - _ROUNDING))
-        np.fill_diagonal(alike, val=True)
+            alike[rows] = self.rows_reach(rows, threshold)
         return alike
+
+    def rows_reach(self, rows: slice, threshold: float) -> Alike:
+        """The same for some of the texts against all of them: (rows, D)."""
+        shared = self.own.rows(rows)
+        total = (np.maximum(self.sizes[rows, None], self.sizes) - self.asked.rows(rows)).astype(np.float64)
+        alike = (total == 0) | ((shared > 0) & (shared >= threshold * total - _ROUNDING))
+        places = np.arange(len(self.sizes))[rows]
+        alike[np.arange(len(places)), places] = True
+        return np.asarray(alike)
+
+
+def like_any(references: Sequence[str], texts: Sequence[str], prompt: str, threshold: float = THRESHOLD) -> Alike:
+    """Which of N texts share enough words with each of R references (all canonical): (R, N). No pairs of texts."""
+    distinct = list(dict.fromkeys([*references, *texts]))
+    places = {text: place for place, text in enumerate(distinct)}
+    first = len(dict.fromkeys(references))
+    alike = SharedWords.of(distinct, prompt).rows_reach(slice(0, first), threshold)
+    return alike[np.ix_([places[one] for one in references], [places[one] for one in texts])]
 
 
 @dataclass(frozen=True, slots=True)

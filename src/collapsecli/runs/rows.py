@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from collapsecli.records import Completion, Scored
-from collapsecli.runs.tables import CELLS, MODES, SAMPLES, SCORES, arrow_schema
+from collapsecli.runs.tables import CELLS, CONTRASTS, MODES, SAMPLES, SCORES, arrow_schema
 from collapsecli.sanitize import storable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from collapsecli.records import Cell, CellResult, Estimate
+    from collapsecli.records import Cell, CellResult, Contrast, Estimate
     from collapsecli.runs.tables import Column
 
 
@@ -91,7 +91,8 @@ def scores_table(scored: Sequence[Scored], run_id: str, metadata: Mapping[str, s
     columns: dict[str, Sequence[object]] = {
         "run_id": [run_id] * len(scored),
         "cell_id": [one.cell_id for one in scored],
-        "answer": [storable(one.answer) for one in scored],
+        "kind": [one.kind for one in scored],
+        "answer": [None if one.answer is None else storable(one.answer) for one in scored],
         "text": [storable(one.text) for one in scored],
         "token_ids": [one.token_ids for one in scored],
         "token_logprobs": [one.token_logprobs for one in scored],
@@ -104,9 +105,9 @@ def scores_table(scored: Sequence[Scored], run_id: str, metadata: Mapping[str, s
 def scored_of(table: pa.Table) -> dict[str, list[Scored]]:
     """The scored texts of each cell."""
     found: dict[str, list[Scored]] = {}
-    columns = ("cell_id", "answer", "text", "token_ids", "token_logprobs", "error")
-    for cell_id, answer, text, ids, logprobs, error in zip(*(table[c].to_pylist() for c in columns), strict=True):
-        found.setdefault(cell_id, []).append(Scored(cell_id, answer, text, tuple(ids), tuple(logprobs), error))
+    columns = ("cell_id", "answer", "text", "token_ids", "token_logprobs", "error", "kind")
+    for cell_id, answer, text, ids, logprobs, *rest in zip(*(table[c].to_pylist() for c in columns), strict=True):
+        found.setdefault(cell_id, []).append(Scored(cell_id, answer, text, tuple(ids), tuple(logprobs), *rest))
     return found
 
 
@@ -177,6 +178,18 @@ def modes_table(results: Iterable[CellResult], run_id: str, metadata: Mapping[st
         "sample_index": [mode.sample_index for _, mode in modes],
     }
     return _table(columns, arrow_schema(MODES, metadata))
+
+
+def contrasts_table(contrasts: Sequence[Contrast], run_id: str, metadata: Mapping[str, str]) -> pa.Table:
+    """Contrasts as a table with the columns of contrasts.parquet."""
+    names = ("kind", "metric", "cell_id", "other_cell_id", "at", "p_value", "q_value", "n")
+    columns: dict[str, Sequence[object]] = {
+        "run_id": [run_id] * len(contrasts),
+        **{name: [getattr(one, name) for one in contrasts] for name in names},
+        **{name: [storable(getattr(one, name)) for one in contrasts] for name in ("suite", "subject", "label")},
+        **_estimate_columns("estimate", [one.estimate for one in contrasts]),
+    }
+    return _table(columns, arrow_schema(CONTRASTS, metadata))
 
 
 def _cell_columns(cells: Sequence[Cell]) -> dict[str, Sequence[object]]:

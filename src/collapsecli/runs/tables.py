@@ -154,7 +154,8 @@ MODES = (
 SCORES = (
     Column("run_id", pa.string(), "the run"),
     Column("cell_id", pa.string(), "the cell whose prompt the text follows"),
-    Column("answer", pa.string(), "the answer that would be read in the text"),
+    Column("kind", pa.string(), "answer: a whole completion; road: how one would begin"),
+    Column("answer", pa.string(), "the answer that would be read in the text", nullable=True),
     Column("text", pa.string(), "the text that was scored, not drawn"),
     Column("token_ids", pa.list_(pa.int32()), "its tokens, end tokens included"),
     Column("token_logprobs", pa.list_(pa.float32()), "log-probability of each under the untouched model, nats"),
@@ -162,10 +163,27 @@ SCORES = (
     Column("error", pa.string(), "why it could not be scored", nullable=True),
 )
 
+CONTRASTS = (
+    Column("run_id", pa.string(), "the run"),
+    Column("suite", pa.string(), "name of the suite"),
+    Column("kind", pa.string(), "temperature, injection, certainty, restart, variants, sameness or roads"),
+    Column("subject", pa.string(), "what the number is about: a prompt, a cell without its temperature, a tag"),
+    Column("cell_id", pa.string(), "the cell that it belongs to, where it is one", nullable=True),
+    Column("other_cell_id", pa.string(), "the cell that it is held against", nullable=True),
+    Column("metric", pa.string(), "what was measured: docs/contrasts.md has them all"),
+    Column("at", pa.float64(), "the place on a curve: a temperature, a sentence, a token", nullable=True),
+    *_estimate("estimate", "the number"),
+    Column("p_value", pa.float64(), "of no difference, two-sided", nullable=True),
+    Column("q_value", pa.float64(), "the same, adjusted over all rows of its kind in the suite", nullable=True),
+    Column("n", pa.int64(), "completions, or pairs of them, that it is made from"),
+    Column("label", pa.string(), "what no number can say: a mode, a phrase, another cell's role"),
+)
+
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "samples": SAMPLES,
     "cells": CELLS,
     "modes": MODES,
+    "contrasts": CONTRASTS,
     "scores": SCORES,
 }
 
