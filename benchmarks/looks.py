@@ -19,7 +19,7 @@ from speed import SUITE, Silent, manifest_of
 from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
-from collapsecli.pipeline import collect
+from collapsecli.pipeline import Ledger, collect
 from collapsecli.records import Rules
 from collapsecli.runs import RunFolder
 from collapsecli.schedule import Schedule
@@ -68,7 +68,7 @@ def sampled(cells: Sequence[Cell], seed: int, engine: VllmEngine | Roomy) -> tup
         run = RunFolder(Path(folder))
         run.write_manifest(manifest)
         began = time.perf_counter()
-        collect(run, manifest, schedule, engine, watch)  # type: ignore[arg-type]  # all that is used of an engine
+        collect(Ledger(run, manifest, watch), schedule, engine)  # type: ignore[arg-type]  # all that is used of an engine
         seconds = time.perf_counter() - began
     return seconds, watch.drawn, sum(schedule.looks.values())
 

@@ -22,7 +22,7 @@ from figures import median_ratio, store
 from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
-from collapsecli.pipeline import collect
+from collapsecli.pipeline import Ledger, collect
 from collapsecli.records import EngineInfo, Rules
 from collapsecli.runs import Manifest, RunFolder, SuiteSource
 from collapsecli.schedule import Schedule
@@ -74,7 +74,7 @@ def time_ours(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
         seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
         schedule = Schedule(manifest.cells, seeds, lambda _: Rules(), lambda _: False)
         began = time.perf_counter()
-        collect(run, manifest, schedule, engine, Silent())
+        collect(Ledger(run, manifest, Silent()), schedule, engine)
         seconds = time.perf_counter() - began
         run.compact(manifest)
         tokens = int(pc.sum(pq.read_table(run.samples_path, columns=["n_tokens"])["n_tokens"]).as_py())

@@ -284,6 +284,42 @@ def stored(name: str, said: Callable[[Figures], str]) -> str:
     return said(json.loads(path.read_text("utf-8"))) if path.exists() else NOT_YET
 
 
+def contrasts(_figures: Figures) -> str:
+    """Coverage of every interval of a contrast."""
+    return stored("contrasts", _contrasts)
+
+
+def _contrasts(found: Figures) -> str:
+    groups = [
+        (name.removeprefix("coverage of "), group)
+        for name, rows in found.items()
+        if name.startswith("coverage of ")
+        for group in rows
+    ]
+    lines = [
+        (kind, f"`{group['interval']}`", group["plan"], f"{group['runs']:,}", f"{len(group['held'])}",
+         percent(group["lowest"], 1), percent(group["standard_error"], 1), percent(group["median"], 1),
+         _width(group), _outcome(group))
+        for kind, group in groups
+    ]  # fmt: skip
+    headings = ("kind", "interval", "plan", "runs", "laws", "lowest", "s.e.", "median", "mean width", "verdict")
+    return table(headings, lines, 3)
+
+
+def pair(_figures: Figures) -> str:
+    """What the contrasts say of the bundled pair."""
+    return stored("pair", _pair)
+
+
+def _pair(found: Figures) -> str:
+    lines = [
+        (row["what"], f"{row['base']:.3f}", f"{row['tuned']:.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}",
+         verdict(row["ok"]))
+        for row in found["rows"]
+    ]  # fmt: skip
+    return table(("number", "base", "tuned", "tuned - base", "verdict"), lines)
+
+
 def elsewhere(_figures: Figures) -> str:
     """Figures of data that is not simulated: real draws, published answers, published decisions."""
     return "\n".join(
@@ -376,6 +412,8 @@ BLOCKS: dict[str, Callable[[Figures], str]] = {
     "certain": certain,
     "bias": bias,
     "families": families,
+    "contrasts": contrasts,
+    "pair": pair,
     "elsewhere": elsewhere,
     "speed": speed,
 }

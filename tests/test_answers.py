@@ -14,6 +14,7 @@ from collapsecli.records import (
     JsonAnswer,
     LabelsAnswer,
     RegexAnswer,
+    RhymeAnswer,
     TextAnswer,
     WordsAnswer,
 )
@@ -30,6 +31,7 @@ SPECS = (
     JsonAnswer("a.0"),
     WordsAnswer(2),
     LabelsAnswer((("no", "no"),)),
+    RhymeAnswer(),
 )
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from collapsecli.records import OTHER_LABEL
+from collapsecli.rhymes import rhyme_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         JsonAnswer,
         LabelsAnswer,
         RegexAnswer,
+        RhymeAnswer,
         TextAnswer,
         WordsAnswer,
     )
@@ -33,9 +35,10 @@ def read(spec: AnswerSpec, text: str, truncated: bool) -> str | None:
     """Read the answer that `spec` asks for out of one completion's text.
 
     Returns the canonical answer: the text itself, a decimal integer, the choice as the suite writes it, a label's
-    name, a JSON value with sorted keys, the first words casefolded; or None where the text holds no answer or more
-    than one. `truncated` says that the text was cut at the token limit: `integer`, `choice`, `regex` and `json` then
-    accept only what ends before the cut. All kinds but `text` look at the first `READABLE_CHARACTERS` only.
+    name, a JSON value with sorted keys, the first words casefolded, a rhyme scheme; or None where the text holds no
+    answer or more than one. `truncated` says that the text was cut at the token limit: `integer`, `choice`, `regex`,
+    `json` and `rhyme` then accept only what ends before the cut. All kinds but `text` look at the first
+    `READABLE_CHARACTERS` only.
     """
     return READERS[spec.kind](spec, text, truncated)
 
@@ -237,6 +240,11 @@ def _read_labels(spec: LabelsAnswer, text: str, truncated: bool) -> str:
     return next((name for name, pattern in spec.labels if re.search(pattern, text)), OTHER_LABEL)
 
 
+def _read_rhyme(_spec: RhymeAnswer, text: str, truncated: bool) -> str | None:
+    text, cut = _readable(text, truncated)
+    return rhyme_scheme(text, cut=cut)
+
+
 def _readable(text: str, truncated: bool) -> tuple[str, bool]:
     """The part of a text that is looked at, and whether it ends at a cut."""
     return text[:READABLE_CHARACTERS], truncated or len(text) > READABLE_CHARACTERS
@@ -254,4 +262,5 @@ READERS: dict[str, Callable[[Any, str, bool], str | None]] = {
     "json": _read_json,
     "words": _read_words,
     "labels": _read_labels,
+    "rhyme": _read_rhyme,
 }

@@ -1,4 +1,4 @@
-"""Declared answers, scored: the exact probability of each, in the form in which the model says them.
+"""Declared answers as a cell would say them: what is to be scored to know the exact probability of each.
 
 The form is learnt from what a cell keeps saying (` 42.` and the end): every other declared answer is put in the place
 of the answer, and the model scores it. What it would say in other forms stays unknown, so these are lower bounds.
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collapsecli import answers
-from collapsecli.engines import ScoreRequest
 from collapsecli.records import Scored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from collapsecli.engines import Engine
     from collapsecli.records import Cell, Completion
@@ -36,20 +35,6 @@ class _Form:
         return self.before + (answer[:1].upper() + answer[1:] if self.capital else answer) + self.after
 
 
-def score_declared(engine: Engine, cells: Iterable[tuple[Cell, Sequence[Completion]]]) -> Iterator[Scored]:
-    """Score the declared answers of every cell that has some and is drawn from what the model itself would say."""
-    asked: dict[str, Scored] = {}
-    requests = []
-    for cell, completions in cells:
-        for answer, text, token_ids in _to_score(engine, cell, completions):
-            score_id = f"{cell.cell_id} {len(asked)}"
-            asked[score_id] = Scored(cell.cell_id, answer, text, token_ids)
-            requests.append(ScoreRequest(score_id, cell, token_ids))
-    for score in engine.score(requests):
-        scored = asked[score.score_id]
-        yield Scored(scored.cell_id, scored.answer, scored.text, scored.token_ids, score.token_logprobs, score.error)
-
-
 def can_be_scored(cell: Cell) -> bool:
     """Whether a cell declares answers that can be listed, and samples them as the untouched model would."""
     sampling, weights = cell.sampling, cell.expect.weights
@@ -58,9 +43,8 @@ def can_be_scored(cell: Cell) -> bool:
     return listed and untouched
 
 
-def _to_score(
-    engine: Engine, cell: Cell, completions: Sequence[Completion]
-) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+def declared_answers(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> Iterator[Scored]:
+    """The declared answers of a cell that is drawn as the model itself would say them, in its form, not scored yet."""
     form = _form(engine, cell, completions) if can_be_scored(cell) else None
     if form is None:
         return
@@ -70,7 +54,7 @@ def _to_score(
         is_cut = any(stop in text for stop in cell.sampling.stop)
         fits = not is_cut and len(tokens) > 0 and len(tokens) + len(form.end) <= cell.sampling.max_tokens
         if fits and answers.read(cell.answer, text, truncated=False) == answer:
-            yield answer, text, (*tokens, *form.end)
+            yield Scored(cell.cell_id, answer, text, (*tokens, *form.end))
 
 
 def _form(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> _Form | None:

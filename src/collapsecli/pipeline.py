@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from collapsecli.declared import can_be_scored, score_declared
+from collapsecli.branches import is_pending
 from collapsecli.errors import CollapseError, IncompleteError, UsageError
 from collapsecli.reasoning import split_reasoning
 from collapsecli.records import Conclusions, DrawsCheck
@@ -20,6 +20,7 @@ from collapsecli.runs import (
     fingerprint_of,
 )
 from collapsecli.schedule import Schedule
+from collapsecli.scoring import asks_for_scores, score
 from collapsecli.seeds import cell_seeds, random_seed
 
 if TYPE_CHECKING:
@@ -67,32 +68,90 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch
     """
     with run.locked():
         is_new = not run.started
-        manifest = _begun(run, plan) if is_new else _taken_up(run, plan)
+        ledger = Ledger(run, _begun(run, plan) if is_new else _taken_up(run, plan), watch)
         for broken in run.tidied():
             watch.noticed(f"{broken} could not be read and was moved aside; its completions are drawn again")
-        schedule = _schedule(run, manifest)
-        if _is_complete(run, manifest, schedule) and run.samples_path.is_file():
-            run.write_manifest(manifest)
+        schedule = _schedule(ledger)
+        if _is_complete(ledger, schedule) and run.samples_path.is_file():
+            run.write_manifest(ledger.manifest)
         else:
             try:
-                if not _is_complete(run, manifest, schedule):
-                    _sample(run, manifest, schedule, start, watch)
+                if not _is_complete(ledger, schedule):
+                    _sample(ledger, schedule, start)
             except BaseException as error:
                 if is_new and not any(run.parts_path.glob("*.parquet")):
                     run.forget(keep_log=not isinstance(error, UsageError))
                 elif not isinstance(error, UsageError):
                     _save_state(run, schedule, "incomplete" if _may_go_on(error) else "failed")
                 raise
-            if _is_complete(run, manifest, schedule):
+            if _is_complete(ledger, schedule):
                 run.compact(run.manifest())
-        complete = _is_complete(run, manifest, schedule)
+        complete = _is_complete(ledger, schedule)
         _save_state(run, schedule, "complete" if complete else "incomplete")
     return complete
 
 
-def _is_complete(run: RunFolder, manifest: Manifest, schedule: Schedule) -> bool:
+class Ledger:
+    """A run under way: its folder, and its manifest, which grows as cells of the second wave are planned.
+
+    Until an engine has been accepted for the run nothing is written: a run that is refused stays as it was.
+    """
+
+    def __init__(self, run: RunFolder, manifest: Manifest, watch: Watch) -> None:
+        self.run = run
+        self.manifest = manifest
+        self.watch = watch
+        self.engine: Engine | None = None
+
+    def accept(self, engine: Engine) -> None:
+        """Go on with an engine, and write down that it is this one.
+
+        Raises UsageError when the run was begun with another one, or when the engine cannot serve a cell.
+        """
+        manifest = self.manifest
+        if manifest.engine is not None:
+            _refuse_differences(
+                self.run,
+                fingerprint_fields(manifest.seed, manifest.cells, manifest.engine),
+                fingerprint_fields(manifest.seed, manifest.cells, engine.info),
+            )
+        engine.check([cell for cell in manifest.drawn_cells if cell.branch is None])
+        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
+        self.manifest = replace(manifest, engine=engine.info, fingerprint=fingerprint)
+        self.engine = engine
+        self.run.write_manifest(self.manifest)
+
+    def refused(self, cell: Cell) -> str | None:
+        """Why the engine cannot serve a cell of the second wave, whose prompt nobody knew before; None if it can."""
+        try:
+            if self.engine is not None:
+                self.engine.check([cell])
+        except UsageError as error:
+            return error.message
+        return None
+
+    def branched(self, cell: Cell, planned: Cell | str) -> str | None:
+        """Keep what a cell of the second wave is to be, or why it cannot be; gives back why it is refused."""
+        refused = planned if isinstance(planned, str) else self.refused(planned)
+        self.manifest = self.manifest.with_branch(cell, refused or planned)
+        if refused:
+            self.watch.noticed(f"{cell.cell_id} is not sampled: {refused}")
+        if self.engine is not None:
+            self.run.write_manifest(self.manifest)
+        return refused
+
+
+def _is_complete(ledger: Ledger, schedule: Schedule) -> bool:
     """Whether everything was drawn that is needed, and scored that can be."""
-    return schedule.complete and (run.is_scored or not any(map(can_be_scored, manifest.cells)))
+    return schedule.complete and not _owes_scores(ledger)
+
+
+def _owes_scores(ledger: Ledger) -> bool:
+    asking = [cell for cell in ledger.manifest.drawn_cells if asks_for_scores(cell)]
+    if not asking or not ledger.run.is_scored:
+        return bool(asking)
+    scored = {(cell_id, one.text) for cell_id, found in ledger.run.scores().items() for one in found}
+    return any((cell.cell_id, road.text) not in scored for cell in asking for road in cell.roads)
 
 
 def _may_go_on(error: BaseException) -> bool:
@@ -111,14 +170,16 @@ def conclude(
     """
     from threadpoolctl import threadpool_limits
 
+    from collapsecli.contrasts.gather import contrasts_of
     from collapsecli.judge import judge
 
     manifest = run.manifest()
     judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
-    cells = tuple(_as_asked(cell, equivalence) for cell in manifest.cells)
+    cells = tuple(_as_asked(cell, equivalence) for cell in manifest.drawn_cells)
     # Thousands of small problems: threads would spend their time waiting for each other.
     with threadpool_limits(1, "blas"):
         results = judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores())
+        contrasts = contrasts_of(results, run.completions, lambda cell: judged_by[cell.suite], run.scores())
     if equivalence is not None and equivalence[0] == "given" and not _has_classes(run, cells):
         raise UsageError(f"the completions of {run.path} came without classes", hint="exact, or lexical[=THRESHOLD]")
     planned, saved = _progress(run, results, as_sampled=rules is None and equivalence is None)
@@ -136,11 +197,16 @@ def conclude(
         results=tuple(results),
         draws=draws,
         surplus_p_value=_surplus(draws),
-        notes=(*(manifest.engine.notes if manifest.engine else ()), *_thought_notes(results)),
+        notes=(
+            *(manifest.engine.notes if manifest.engine else ()),
+            *(f"{cell_id} was not sampled: {why}" for cell_id, why in manifest.given_up.items()),
+            *_thought_notes(results),
+        ),
         rules=tuple(judged_by.items()),
+        contrasts=tuple(contrasts),
     )
     try:
-        run.write_conclusions(manifest, results, summary_of(conclusions))
+        run.write_conclusions(manifest, conclusions, summary_of(conclusions))
     except PermissionError as error:  # somebody else's run can be read, too
         note = f"the conclusions could not be kept beside the run: {error.strerror}"
         conclusions = replace(conclusions, notes=(*conclusions.notes, note))
@@ -204,7 +270,7 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
         fingerprint_fields(manifest.seed, manifest.cells, None),
         fingerprint_fields(seed, plan.cells, None),
     )
-    return replace(manifest, suites=plan.suites, cells=plan.cells)
+    return replace(manifest, suites=plan.suites, cells=manifest.resumed_with(plan.cells))
 
 
 def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -221,11 +287,13 @@ def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[
 # ------------------------------------------------------------------------------------------------- sampling
 
 
-def _schedule(run: RunFolder, manifest: Manifest) -> Schedule:
+def _schedule(ledger: Ledger) -> Schedule:
     """What the run still needs, from what is in its folder."""
+    run, manifest = ledger.run, ledger.manifest
     seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
     rules = {suite.name: suite.rules for suite in manifest.suites}
-    schedule = Schedule(manifest.cells, seeds, lambda cell: rules[cell.suite], _is_transient)
+    schedule = Schedule(manifest.cells, seeds, lambda cell: rules[cell.suite], _is_transient, manifest.given_up)
+    schedule.on_branch = ledger.branched
     judged = schedule.judged_cells
     schedule.restore(run.kept(manifest.cells), run.completions(judged) if judged else ())
     return schedule
@@ -235,34 +303,32 @@ def _is_transient(completion: Completion) -> bool:
     return completion.error_kind in TRANSIENT
 
 
-def _sample(run: RunFolder, manifest: Manifest, schedule: Schedule, start: Callable[[], Engine], watch: Watch) -> None:
+def _sample(ledger: Ledger, schedule: Schedule, start: Callable[[], Engine]) -> None:
     """Start the engine, make sure that it is the one the run was begun with, and draw what is missing."""
+    run = ledger.run
     engine = start()
     try:
-        if manifest.engine is not None:
-            _refuse_differences(
-                run,
-                fingerprint_fields(manifest.seed, manifest.cells, manifest.engine),
-                fingerprint_fields(manifest.seed, manifest.cells, engine.info),
-            )
-        engine.check(manifest.cells)
-        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
-        manifest = replace(manifest, engine=engine.info, fingerprint=fingerprint)
-        run.write_manifest(manifest)
+        ledger.accept(engine)
+        for cell in ledger.manifest.drawn_cells:
+            # Planned by an earlier sitting, or while this one was restored: no engine has seen it yet.
+            if cell.branch and not is_pending(cell) and (refused := ledger.refused(cell)):
+                schedule.give_up(cell.cell_id)
+                ledger.branched(cell, refused)
         run.write_state("running", attempts=int(run.state().get("attempts", 0)) + 1)
-        collect(run, manifest, schedule, engine, watch)
-        if schedule.complete and not watch.stopped:
-            _score(run, manifest, engine, watch)
+        collect(ledger, schedule, engine)
+        if schedule.complete and not ledger.watch.stopped:
+            _score(ledger, engine)
     finally:
         engine.close()
 
 
-def collect(run: RunFolder, manifest: Manifest, schedule: Schedule, engine: Engine, watch: Watch) -> None:
+def collect(ledger: Ledger, schedule: Schedule, engine: Engine) -> None:
     """Draw the completions that a run needs, and save each as it comes back."""
+    manifest, watch = ledger.manifest, ledger.watch
     cells = {cell.cell_id: cell for cell in manifest.cells}
     watch.sampling(engine, schedule)
     rows = _drawn(engine, schedule.requests(engine.room))
-    with run.shard_writer(manifest, _engine_version(manifest)) as shards, closing(rows):
+    with ledger.run.shard_writer(manifest, _engine_version(manifest)) as shards, closing(rows):
         for drawn in rows:
             completion = _as_kept(drawn, cells[drawn.cell_id], schedule.failed_attempts(drawn))
             shards.add(completion)
@@ -270,15 +336,15 @@ def collect(run: RunFolder, manifest: Manifest, schedule: Schedule, engine: Engi
             watch.advanced(completion, shards.saved)
 
 
-def _score(run: RunFolder, manifest: Manifest, engine: Engine, watch: Watch) -> None:
-    """Score the declared answers that can be listed: what is known so needs no draws."""
-    declared = [cell for cell in manifest.cells if can_be_scored(cell)]
-    if not declared:
+def _score(ledger: Ledger, engine: Engine) -> None:
+    """Score the declared answers that can be listed, and the roads: what is known so needs no draws."""
+    asking = [cell for cell in ledger.manifest.drawn_cells if asks_for_scores(cell)]
+    if not asking:
         return
     with _dying_engine("scoring"):
-        scored = list(score_declared(engine, run.completions(declared)))
-    if not watch.stopped:
-        run.write_scores(manifest, scored)
+        scored = list(score(engine, ledger.run.completions(asking)))
+    if not ledger.watch.stopped:
+        ledger.run.write_scores(ledger.manifest, scored)
 
 
 @contextmanager

@@ -106,7 +106,16 @@ class LabelsAnswer:
     kind: Literal["labels"] = "labels"
 
 
-AnswerSpec = TextAnswer | IntegerAnswer | ChoiceAnswer | RegexAnswer | JsonAnswer | WordsAnswer | LabelsAnswer
+@dataclass(frozen=True, slots=True)
+class RhymeAnswer:
+    """The rhyme scheme of a poem's first stanza: `abab`, …, or `unrhymed`."""
+
+    kind: Literal["rhyme"] = "rhyme"
+
+
+AnswerSpec = (
+    TextAnswer | IntegerAnswer | ChoiceAnswer | RegexAnswer | JsonAnswer | WordsAnswer | LabelsAnswer | RhymeAnswer
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,8 +408,8 @@ class Contrast:
 
     `subject` is what the number is about, as a report calls it: a prompt, a cell without its temperature, a tag.
     `cell_id` is the cell that it belongs to, where it is one, and `other_cell_id` the one that it is held against. `at`
-    is the place on a curve: a temperature, a sentence, a token. `n` is the number of completions (or pairs of them) that
-    the estimate is made from. `label` says what no number can.
+    is the place on a curve: a temperature, a sentence, a token. `n` is the number of completions (or pairs of them)
+    that the estimate is made from. `label` says what no number can.
     """
 
     kind: ContrastKind

@@ -4,6 +4,9 @@ A fixed cell needs its planned number. An adaptive one is judged at its looks, a
 up to the look that decides it. Where an engine would idle (a GPU with room in its batch) the next looks are drawn
 ahead, the nearest first; what turns out not to be needed is kept and not counted. Draws depend on their cell and
 index alone, so what is drawn ahead changes no verdict.
+
+Cells that branch off another one are of a second wave: they are planned when that one is closed for the first time,
+whatever happens to it later, so that their prompts do not depend on when a run was stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from collapsecli import verdict
+from collapsecli import branches, verdict
 from collapsecli.engines import SampleRequest
 from collapsecli.judge import in_family, kept_by_family, look_at, read_cell
 
@@ -46,10 +49,20 @@ class _Track:
     filled: int = 0  # how many of the draws that it needs are there
     evidence: Evidence | None = None
     closed: bool = False
+    waiting: list[_Track] = field(default_factory=list)  # cells that branch off this one, until they are planned
+    given_up: bool = False  # a branch that could not be planned: nothing is drawn for it
 
     @property
     def needed(self) -> int:
-        return self.cell.sampling.looks[self.look]
+        return 0 if self.given_up else self.cell.sampling.looks[self.look]
+
+    @property
+    def keeps_texts(self) -> bool:
+        return self.judged or bool(self.waiting)
+
+    @property
+    def pending(self) -> bool:
+        return branches.is_pending(self.cell) and not self.given_up
 
     @property
     def at_cap(self) -> bool:
@@ -73,7 +86,11 @@ class _Track:
 
 
 class Schedule:
-    """What is asked of an engine, adapted to what comes back. `rules_of` gives the thresholds that decide a cell."""
+    """What is asked of an engine, adapted to what comes back. `rules_of` gives the thresholds that decide a cell.
+
+    `given_up` names cells that could not be planned. `on_branch` is told of every cell of the second wave when it is
+    planned, or why it is not, before anything is asked for it; it may refuse the cell by giving the reason back.
+    """
 
     def __init__(
         self,
@@ -81,7 +98,9 @@ class Schedule:
         seeds: Mapping[str, int],
         rules_of: Callable[[Cell], Rules],
         is_transient: Callable[[Completion], bool],
+        given_up: Iterable[str] = (),
     ) -> None:
+        self.on_branch: Callable[[Cell, Cell | str], str | None] = lambda _cell, _planned: None
         adaptive_suites = {cell.suite for cell in cells if cell.sampling.adaptive}
         families = {suite: _family_size(cells, suite) for suite in adaptive_suites}
         self._tracks = {}
@@ -91,6 +110,11 @@ class Schedule:
             may_be_withheld = withholds and in_family(cell)
             judged = may_be_withheld or (cell.sampling.adaptive and verdict.has_verdict(cell.sampling))
             self._tracks[cell.cell_id] = _Track(cell, seeds[cell.cell_id], rules, judged, may_be_withheld)
+        for cell_id in given_up:
+            self._tracks[cell_id].given_up = self._tracks[cell_id].closed = True
+        for track in self._tracks.values():
+            if track.pending and track.cell.branch:
+                self._tracks[track.cell.branch.plain].waiting.append(track)
         self._is_transient = is_transient
         self._due: deque[_Track] = deque()
         self._later: list[tuple[int, int, _Track]] = []  # a heap: the next look that each open cell may come to need
@@ -102,7 +126,7 @@ class Schedule:
     @property
     def judged_cells(self) -> tuple[Cell, ...]:
         """The cells whose texts are needed to go on."""
-        return tuple(track.cell for track in self._tracks.values() if track.judged)
+        return tuple(track.cell for track in self._tracks.values() if track.keeps_texts)
 
     def restore(
         self, kept: Mapping[str, Mapping[int, int]], judged: Iterable[tuple[Cell, Sequence[Completion]]] = ()
@@ -116,8 +140,11 @@ class Schedule:
             track.there = {index for index, attempts in indices.items() if not attempts}
             track.attempts = {index: attempts for index, attempts in indices.items() if attempts}
         for track in self._tracks.values():
-            track.go_on(0)
-            self._look(track)
+            if not track.given_up:
+                track.go_on(0)
+        for track in self._tracks.values():
+            if not track.pending:
+                self._look(track)
         while self.complete and self._top_up():
             pass
 
@@ -163,7 +190,7 @@ class Schedule:
         `room` is how many completions the engine draws at once: up to so many are drawn ahead of their looks.
         """
         # The longest first: else the engine ends alone with the last long texts, its batch nearly empty.
-        open_tracks = [track for track in self._tracks.values() if not track.closed]
+        open_tracks = [track for track in self._tracks.values() if not track.closed and not track.pending]
         self._due.extend(sorted(open_tracks, key=lambda track: -track.cell.sampling.max_tokens))
         while True:
             request = self._next_due() or self._next_ahead(room)
@@ -188,7 +215,7 @@ class Schedule:
             return  # drawn ahead, and not needed
         track.there.add(index)
         track.filled += index < track.needed
-        if track.judged:
+        if track.keeps_texts:
             track.rows[index] = completion
         self._look(track)
 
@@ -226,11 +253,29 @@ class Schedule:
                 track.evidence = look_at(reading, track.needed, track.rules, track.evidence)
             if track.at_cap or (track.evidence is not None and track.evidence.decided):
                 track.closed = True
+                self._plan_branches(track)
                 if not track.may_reopen:
                     track.rows, track.there = {}, set()
             else:
                 track.go_on(track.look + 1)
                 self._due.append(track)
+
+    def _plan_branches(self, plain: _Track) -> None:
+        waiting, plain.waiting = plain.waiting, []
+        judged = [row for index, row in plain.rows.items() if index < plain.needed]
+        for track in waiting:
+            planned = branches.planned(track.cell, plain.cell, judged)
+            refused = self.on_branch(track.cell, planned)
+            if isinstance(planned, str) or refused:
+                track.given_up = track.closed = True
+            else:
+                track.cell = planned
+                self._due.append(track)
+                self._look(track)
+
+    def give_up(self, cell_id: str) -> None:
+        """Ask nothing (more) for a cell."""
+        self._tracks[cell_id].given_up = self._tracks[cell_id].closed = True
 
     def _top_up(self) -> bool:
         """Let the cells whose flags their family does not keep take one look more; False where there is none."""

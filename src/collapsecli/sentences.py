@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr vs etc e.g i.e cf no fig vol approx dept est gen col lt capt sgt rev hon".split()  # noqa: SIM905  reads better
+    "mr mrs ms dr prof st sr jr vs etc cf approx dept est gen col lt capt sgt rev hon ph.d".split()  # noqa: SIM905  reads better
 )
-# The end of a sentence: its marks, what closes behind them, and the space that follows; or a line that ends.
-_END = re.compile(r"(?:[.!?…。！？]+[\"'”’»)\]*_]*(?=\s)|[。！？]+[”’」』）]*)\s*|\n\s*")  # noqa: RUF001  other scripts' marks
-_LAST_WORD = re.compile(r"([^\s(\"'“‘]+)\.$")  # noqa: RUF001  quotation marks of print
+_BEFORE_NUMBERS = frozenset(("no", "nos", "fig", "vol", "ch", "sec", "p", "pp"))  # "No. 5", but "No. I think not."
+
+_SPACED_MARKS = ".!?\u2026\u061f\u06d4\u0964\u0965"  # also of Arabic, Urdu and Devanagari
+_UNSPACED_MARKS = "\u3002\uff01\uff1f"  # of Chinese and Japanese
+_MARKS = _SPACED_MARKS + _UNSPACED_MARKS
+_QUOTES = "\"'\u2019\u201d\u00bb\u300d\u300f"
+_CLOSING = _QUOTES + ")]*_\uff09"
+
+# The end of a sentence: its marks, what closes behind them, and the space that follows; or a line that ends. Nothing is
+# tried twice, so that a long run of marks takes no longer than other text.
+_CLOSED = f"[{re.escape(_CLOSING)}]*+"
+_END = re.compile(
+    rf"(?<![{_MARKS}])(?:[{_MARKS}]++{_CLOSED}(?=\s|\Z)|[{_SPACED_MARKS}]*+[{_UNSPACED_MARKS}][{_MARKS}]*+{_CLOSED})\s*+"
+    r"|\n\s*+"
+)
+_LONGEST = 16  # characters: no abbreviation is longer, nor the number of an item with what stands before it
+_OPENING = "([\"'\u2018\u201c"
+_LETTERS_WITH_POINTS = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+_NUMBER_OF_ITEM = re.compile(r"(\s*)[>*#-]*\s*(\d{1,3})")
+_NEXT = " A"
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, each with the space that follows it: joined they are the text again.
 
     A sentence ends with a full stop, a question or exclamation mark before space, or with its line. A full stop after
-    an initial or a common abbreviation ends none. What stands after the last end is a sentence too, if an unfinished
-    one: see `finished`. Leading space belongs to the first.
+    an initial, a common abbreviation or the number of an item ends none. What stands after the last end is a sentence
+    too, if an unfinished one: see `finished`. Leading space belongs to the first.
     """
     found: list[str] = []
     begin = 0
-    for end in _END.finditer(text):
-        so_far = text[begin : end.end()]
-        if not so_far.strip() or ("\n" not in end.group() and _goes_on(so_far, text[end.end() :])):
-            continue
-        found.append(so_far)
-        begin = end.end()
+    for end in _ends(text):
+        found.append(text[begin:end])
+        begin = end
     rest = text[begin:]
     if rest.strip() or (rest and not found):
         found.append(rest)
@@ -37,23 +56,48 @@ def sentences(text: str) -> list[str]:
 
 def finished(text: str, *, cut: bool) -> list[str]:
     """The sentences without the one that was `cut` off by a limit."""
-    found = sentences(text)
-    return found[:-1] if cut and found and not _is_whole(found[-1]) else found
+    if not cut:
+        return sentences(text)
+    ends = list(_ends(text + _NEXT))  # with more text a whole sentence ends, and an unfinished one goes on
+    return [text[begin:end] for begin, end in pairwise([0, *ends])]
 
 
-def _is_whole(sentence: str) -> bool:
-    return bool(re.search(r"[.!?…。！？][\"'”’»)\]*_]*\s*$", sentence)) or sentence.endswith("\n")  # noqa: RUF001
+def _ends(text: str) -> Iterator[int]:
+    """Where each sentence ends that does so by a mark or with its line, and not only because the text does."""
+    begin, is_new_line = 0, False
+    for end in _END.finditer(text):
+        ends_line = "\n" in end.group()
+        if _is_blank(text, begin, end) if ends_line else _goes_on(text, begin, end, is_new_line):
+            continue
+        yield end.end()
+        begin, is_new_line = end.end(), ends_line
 
 
-def _goes_on(sentence: str, rest: str) -> bool:
-    """Whether the sentence has not ended: it stops in an abbreviation, or in a quotation (`"Really?" he asked`)."""
-    is_quoted = re.search(r"[\"'”’»]\s*$", sentence) is not None  # noqa: RUF001
-    return _is_abbreviation(sentence) or (is_quoted and rest[:1].islower())
+def _is_blank(text: str, begin: int, end: re.Match[str]) -> bool:
+    return end.group().isspace() and not text[begin : end.start()].strip()
 
 
-def _is_abbreviation(sentence: str) -> bool:
-    last = _LAST_WORD.search(sentence.rstrip())
-    if last is None:
+def _goes_on(text: str, begin: int, end: re.Match[str], is_new_line: bool) -> bool:
+    """Whether the sentence has not ended: it hesitates, quotes (`"Really?" he asked`), or has only abbreviated."""
+    closed = end.group().rstrip()
+    marks, after = closed.rstrip(_CLOSING), text[end.end() : end.end() + 1]
+    if after.islower() and (closed[-1] in _QUOTES or marks.endswith(("..", "\u2026"))):
+        return True
+    if closed != ".":
         return False
-    word = last.group(1)
-    return (len(word) == 1 and word.isalpha() and word.isupper() and word != "I") or word.lower() in _ABBREVIATIONS
+    before = text[max(begin, end.start() - _LONGEST) : end.start()]
+    return _is_abbreviation(before, after) or _is_number_of_item(before, begin, is_new_line)
+
+
+def _is_abbreviation(before: str, after: str) -> bool:
+    word = (before.split() or [""])[-1].lstrip(_OPENING).lower()
+    is_initial = len(word) == 1 and before[-1].isupper() and word != "i"
+    is_listed = word in _ABBREVIATIONS or (word in _BEFORE_NUMBERS and after.isdigit())
+    return is_initial or is_listed or ("." in word and _LETTERS_WITH_POINTS.fullmatch(word) is not None)
+
+
+def _is_number_of_item(before: str, begin: int, is_new_line: bool) -> bool:
+    item = _NUMBER_OF_ITEM.fullmatch(before)
+    if item is None:
+        return False
+    return is_new_line or "\n" in item[1] or (begin == 0 and item[2] == "1")  # an answer may be " 47. It is …"

@@ -51,8 +51,6 @@ def test_check_needs_no_model_but_refuses_a_faulty_suite(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        pytest.param('continuations: ["Yes."]', "not yet", id="continuations"),
-        pytest.param('inject: [{id: x, text: "y"}]', "not yet", id="an injection into a chat"),
         pytest.param("equivalence: {embedding: m, threshold: 0.8}", "not yet", id="embedding equivalence"),
     ],
 )

@@ -363,3 +363,30 @@ def test_a_batch_whose_requests_sample_differently_says_so(here, capfd):
     answers.write_text("".join(json.dumps(row) + "\n" for row in came))
     assert main(["import", str(answers), str(requests)]) == 0
     assert "cells may mix several distributions" in " ".join(capfd.readouterr().out.split())
+
+
+LLMRANDOM = ROOT.parent / "shared" / "reference" / "llmrandom"
+
+
+@pytest.mark.skipif(not LLMRANDOM.is_dir(), reason="the reference data are not there")
+def test_a_sweep_that_others_drew_is_a_sweep(here):
+    """Two models, eleven temperatures, 200 answers each: every share of the mode at 1 is the published count."""
+    answers = json.loads((LLMRANDOM / "llmrandom.json").read_text("utf-8"))
+    keys = [dict(zip("mtk", key.split(","), strict=True)) for key in answers]
+    rows = [{**key, "q": "number", "a": text} for key, text in zip(keys, answers.values(), strict=True)]
+    rows_file(here / "sweep.jsonl", *({**row, "t": float(row["t"])} for row in rows))
+    words = ["--map", "prompt_id=q,text=a,temperature=t,model=m", "--answer", "{integer: [1, 100]}"]
+    assert main(["import", str(here / "sweep.jsonl"), *words, "--expect", "uniform", "--run-id", "r"]) == 0
+    found = pd.read_parquet("runs/r/contrasts.parquet")
+    shares = found[found.metric == "reference_mode"].set_index(["cell_id", "at"])
+    assert len(shares) == 2 * 11
+    for (cell_id, temperature), row in shares.iterrows():
+        model = cell_id.rpartition("#")[2]
+        said = [one["a"] for one in rows if (one["m"], float(one["t"])) == (model, temperature)]
+        assert row.estimate == pytest.approx(said.count(row.label) / len(said))
+        assert row.estimate_low <= row.estimate <= row.estimate_high
+    halves = found[found.metric == "t_half"].set_index("other_cell_id").sort_index()
+    assert len(halves) == 2
+    assert (halves.estimate_low <= halves.estimate).all()
+    assert (halves.estimate <= halves.estimate_high).all()
+    assert halves.estimate.between(0.3, 0.6).all()  # both melt far below 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from engines.contract import (
@@ -16,10 +17,10 @@ from engines.contract import (
 from makers import make_cell
 
 from collapsecli import demo
-from collapsecli.engines import EngineOptions, SampleRequest, start_engine
+from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest, start_engine
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.errors import UsageError
-from collapsecli.records import Message
+from collapsecli.records import Message, Road
 
 COIN = make_cell("coin@t1.0", text="Q: Flip a coin.\nA:", samples=64, max_tokens=16)
 NUMBER = make_cell("number@t1.0", text="Q: Tell me a random integer between 1 and 100.\nA:", max_tokens=16)
@@ -108,6 +109,72 @@ def test_a_prompt_too_long_for_the_model_is_refused_by_name_before_anything_is_d
     long = replace(STORY, cell_id="long@t1.0", text="Once upon a time. " * 200)
     with pytest.raises(UsageError, match=r"context of 512 tokens: long@t1\.0"):
         subjects("vllm").engine.check([COIN, long])
+
+
+# ------------------------------------------------------------------------------------------------- said beforehand
+
+ANIMAL = replace(COIN, cell_id="animal@t1.0", text="Q: Name an animal.\nA:")
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("injected", [" The", " The ", "The", " A cat. "])
+def test_in_a_chat_the_injected_text_stands_where_the_model_would_have_said_it(subjects, injected):
+    """Space and all, though the template strips and pads what is said in a turn."""
+    engine = subjects("vllm").engine
+    plain = replace(ANIMAL, text=None, messages=(Message("user", "Name an animal."),))
+    chat = replace(plain, cell_id="animal/i@t1.0", injection="i", injected=injected)
+    (before,), (after,) = draw(engine, plain, [0]), draw(engine, chat, [0])
+    assert after.prompt == before.prompt + injected
+    assert after.n_prompt_tokens > before.n_prompt_tokens
+
+
+OPENS_PAST_A_THOUGHT = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }}\n{% else %}A: <think></think>"
+    "{{ m.content | trim }}\n{% endif %}{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+)
+
+
+@pytest.mark.vllm
+def test_a_template_that_opens_a_turn_past_a_thought_is_followed(subjects, monkeypatch):
+    engine = subjects("vllm").engine
+    chat = replace(
+        ANIMAL, cell_id="animal/i@t1.0", text=None, messages=(Message("user", "Dog?"),), injection="i", injected=" The "
+    )
+    rendered = partial(engine._tokenizer.apply_chat_template, chat_template=OPENS_PAST_A_THOUGHT)
+    monkeypatch.setattr(engine._tokenizer, "apply_chat_template", rendered)
+    (drawn,) = draw(engine, chat, [0])
+    assert drawn.prompt == "<s>Q: Dog?\nA: <think></think>The "
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_road_is_scored_as_it_is_drawn(subjects, engine):
+    subject = subjects(engine)
+    (drawn,) = draw(subject.engine, subject.story, [3])
+    text = " ".join(drawn.text.split(" ")[:4])
+    tokens = subject.engine.tokens(subject.story, text)
+    assert drawn.token_ids[: len(tokens)] == tokens
+    (score,) = subject.engine.score([ScoreRequest("s", subject.story, tokens)])
+    assert score.token_logprobs == pytest.approx(tuple(drawn.token_logprobs[: len(tokens)]), abs=2e-3)
+
+
+BROKEN_ROADS = [
+    pytest.param("Q: Flip a coin.\nA: ", "Heads", "tokenised otherwise after this prompt than by itself", id="a space"),
+    pytest.param("Q: Flip a coin.\nA:", "</s>", "say ''", id="a mark of the tokenizer's"),
+]
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize(("prompt", "road", "why"), BROKEN_ROADS)
+def test_a_road_that_is_not_its_own_tokens_is_refused_with_its_line(subjects, prompt, road, why):
+    cell = replace(COIN, text=prompt, roads=(Road(road, "suite.yaml:7:12"),))
+    with pytest.raises(UsageError, match=why) as raised:
+        subjects("vllm").engine.check([COIN, cell])
+    assert raised.value.message.startswith("suite.yaml:7:12: the ")
+
+
+@pytest.mark.vllm
+def test_a_road_of_the_models_own_tokens_is_accepted(subjects):
+    subjects("vllm").engine.check([replace(COIN, roads=(Road(" Heads"), Road(" Tails.")))])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -157,7 +157,7 @@ YAML_FAULTS = [
 
 KEY_FAULTS = [
     pytest.param("§answr: text", "unknown key `answr` (did you mean `answer`?)", id="a misspelt key"),
-    pytest.param("answer: §intger", "`answer`: `intger` is not one of text, {integer:", id="a misspelt answer"),
+    pytest.param("answer: §intger", "`answer`: `intger` is not one of text, rhyme, {integer:", id="a misspelt answer"),
     pytest.param("answer: §{intger: [1, 2]}", "`answer`: `{intger: …}` is not one of", id="a misspelt form"),
     pytest.param(
         "answer: §integer", "`answer`: `integer` needs its value (write {integer: [LOW, HIGH]})", id="a bare form"
@@ -215,7 +215,6 @@ KEY_FAULTS = [
 ]
 
 NOT_YET_FAULTS = [
-    pytest.param("§continuations: [a]", "not yet: `continuations`", id="continuations"),
     pytest.param("equivalence: §given", "`given` is for imported completions", id="imported classes"),
     pytest.param(
         "equivalence: §{embedding: m, threshold: 1}", "not yet: `equivalence: {embedding: …}`", id="embeddings"
@@ -241,9 +240,9 @@ CHATS = [
     ),
     pytest.param("[]", "3:23: `messages`: it is empty", id="no message"),
     pytest.param(
-        "[{role: user, content: x}], inject: [{id: i, text: b}]",
-        "3:59: not yet: `inject` with `messages` (use `text`)",
-        id="an injection",
+        "[{role: user, content: x}], formats: [raw]",
+        "3:60: `formats` puts a `text` into a form; these `messages` have theirs",
+        id="a format",
     ),
 ]
 

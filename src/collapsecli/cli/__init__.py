@@ -16,6 +16,7 @@ from collapsecli.cli.interrupts import StoppedBySignal
 from collapsecli.cli.probe import probe
 from collapsecli.cli.report import report
 from collapsecli.cli.schema import schema
+from collapsecli.cli.suites import suites
 from collapsecli.errors import CollapseError, SuiteError
 from collapsecli.sanitize import visible
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (probe, check, report, schema):
+for command in (probe, check, report, suites, schema):
     app.command()(command)
 app.command("import")(import_)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from collapsecli.cli.options import MaxSamples, Only, Samples, Suites, Tags
+from collapsecli.cli.options import FormatNames, MaxSamples, Only, Samples, Suites, Tags
+from collapsecli.cli.plans import load_suites
 from collapsecli.cli.screen import show
 
 if TYPE_CHECKING:
@@ -16,13 +17,24 @@ if TYPE_CHECKING:
 
 
 def check(
-    suites: Suites, samples: Samples = None, max_samples: MaxSamples = None, only: Only = None, tag: Tags = None
+    suites: Suites,
+    samples: Samples = None,
+    max_samples: MaxSamples = None,
+    formats: FormatNames = None,
+    only: Only = None,
+    tag: Tags = None,
 ) -> None:
     """Validate suites and show the plan: cells, completions, the most tokens and disk they can take."""
-    from collapsecli.suite import load_all, plan
+    from collapsecli.suite import plan
 
     planned = plan(
-        *load_all(suites), model="", samples=samples, max_samples=max_samples, only=only or (), tags=tag or ()
+        *load_suites(suites),
+        model="",
+        samples=samples,
+        max_samples=max_samples,
+        formats=[name.value for name in formats or ()],
+        only=only or (),
+        tags=tag or (),
     )
     show([_table(planned.cells), Text(), Text(_totals(planned.totals))])
 

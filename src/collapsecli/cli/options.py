@@ -27,7 +27,23 @@ class GateChoice(StrEnum):
     invalid = "invalid"
 
 
-Suites = Annotated[list[Path], typer.Argument(metavar="SUITE", help="Suite files (YAML).", show_default=False)]
+class FormatChoice(StrEnum):
+    """The forms of a prompt by name."""
+
+    raw = "raw"
+    qa = "qa"
+    chat = "chat"
+    few_shot = "few-shot"
+
+
+Suites = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SUITE",
+        help="Suite files (YAML), or names of built-in suites: see `collapse suites`.",
+        show_default=False,
+    ),
+]
 Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run: its path, the beginning of its id, or `latest`.", show_default=False),
@@ -56,6 +72,15 @@ MaxSamples = Annotated[
         metavar="N",
         min=16,
         help="Look at 16, 32, 64, … completions per cell and stop when it is decided, or here; overrides the suite.",
+        show_default=False,
+    ),
+]
+FormatNames = Annotated[
+    list[FormatChoice] | None,
+    typer.Option(
+        "--formats",
+        metavar="FORMAT",
+        help="How every text is asked: raw, qa, chat or few-shot; repeatable; overrides the suite.",
         show_default=False,
     ),
 ]

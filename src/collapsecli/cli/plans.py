@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,24 +11,26 @@ from typing import TYPE_CHECKING
 from collapsecli.errors import UsageError
 from collapsecli.pipeline import RunPlan
 from collapsecli.runs import SuiteSource, git_revision
-from collapsecli.suite import load_all, plan
+from collapsecli.sanitize import visible
+from collapsecli.suite import builtin, load_all, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collapsecli.engines import EngineName
-    from collapsecli.suite import Suite
+    from collapsecli.suite import FormatName, Suite
 
 _SCRIPT_BY_DEFAULT = "demo-base"  # the scripted engine then draws from its measured truth table
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How many completions per cell, and under which seed, as the command line says it: above the suites."""
+    """How many completions per cell, asked how, under which seed, as the command line says it: above the suites."""
 
     samples: int | None = None
     max_samples: int | None = None
     seed: int | None = None
+    formats: tuple[FormatName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,36 @@ def plan_run(
 
     Raises SuiteError with every fault of all of them, UsageError when nothing is selected or no model is named.
     """
-    suites = load_all(paths)
+    suites = load_suites(paths)
     location = model or _SCRIPT_BY_DEFAULT if engine == "scripted" else _one_model(suites, model)
     name = f"scripted:{Path(location).name}" if engine == "scripted" else location
     samples, cap = draws.samples, draws.max_samples
-    planned = plan(*suites, model=name, samples=samples, max_samples=cap, only=only, tags=tags)
+    planned = plan(*suites, model=name, samples=samples, max_samples=cap, formats=draws.formats, only=only, tags=tags)
     revision = git_revision(suites[0].source.path.resolve().parent)
     return Asked(RunPlan(tuple(map(_source, suites)), planned.cells, draws.seed, revision), location)
+
+
+def load_suites(paths: Sequence[Path]) -> tuple[Suite, ...]:
+    """The suites in some files, or built-in ones by name; what is worth a warning in them is said on stderr.
+
+    Raises SuiteError with every fault of all of them.
+    """
+    suites = load_all([_file_of(path) for path in paths])
+    for warning in (one for suite in suites for one in suite.warnings):
+        print(visible(f"warning: {warning}"), file=sys.stderr)
+    return suites
+
+
+def _file_of(path: Path) -> Path:
+    """The file that is meant: that at the path, or the built-in suite of that name."""
+    if path.exists():
+        return path
+    found = builtin.find(str(path))
+    if found is None:
+        near = difflib.get_close_matches(str(path), builtin.names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"built in are {', '.join(builtin.names())}"
+        raise UsageError(f"there is no suite {str(path)!r}: no such file, and none built in of that name", hint=hint)
+    return found
 
 
 def _source(suite: Suite) -> SuiteSource:

@@ -13,6 +13,7 @@ from collapsecli.cli.interrupts import Interrupts, StoppedBySignal
 from collapsecli.cli.options import (
     EngineChoice,
     FailOn,
+    FormatNames,
     MaxSamples,
     Model,
     Numbers,
@@ -62,6 +63,7 @@ def probe(
             show_default=False,
         ),
     ] = None,
+    formats: FormatNames = None,
     only: Only = None,
     tag: Tags = None,
     out: Out = None,
@@ -84,7 +86,7 @@ def probe(
     from collapsecli.engines import EngineOptions, require_engine
     from collapsecli.runs import RunFolder, new_run_id, runs_root
 
-    draws = Draws(samples, max_samples, seed)
+    draws = Draws(samples, max_samples, seed, tuple(name.value for name in formats or ()))
     asked = plan_run(suites, engine.value, model, draws, only=only or (), tags=tag or ())
     options = EngineOptions(asked.location, _engine_arguments(engine, engine_arg or ()), trust_remote_code)
     require_engine(engine.value)

@@ -18,6 +18,7 @@ class SchemaOf(StrEnum):
     samples = "samples"
     cells = "cells"
     modes = "modes"
+    contrasts = "contrasts"
     scores = "scores"
 
 
@@ -26,7 +27,8 @@ def schema(
         SchemaOf,
         typer.Argument(
             metavar="WHAT",
-            help="suite (JSON Schema), or samples, cells, modes or scores: the columns of a run's parquet files.",
+            help="suite (JSON Schema), or the columns of one of a run's parquet files: samples, cells, modes, "
+            "contrasts or scores.",
         ),
     ],
 ) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from collapsecli.report.sparkline import BARS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,7 +36,7 @@ def show(blocks: Iterable[RenderableType]) -> None:
 
 # What the reports are drawn with, one character for one, where stdout cannot carry more than ASCII.
 _PLAIN = str.maketrans({"✗": "x", "✓": "+", "·": "-", "–": "-", "…": "~", "“": '"', "”": '"', "≥": ">", "≤": "<",
-                        "∞": "*", "⏎": "/"})  # fmt: skip
+                        "∞": "*", "⏎": "/", **dict(zip(BARS, "_.,:=+*#", strict=True))})  # fmt: skip
 
 
 def _for_stdout(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,11 @@ class Drawn:
         came_back = tuple(one for one in judged if one.error_kind is None)
         looks = len(result.cell.sampling.looks)
         return cls(result, came_back, result.look - len(came_back), alpha / looks, tuple(scored))
+
+    def first(self, draws: int) -> Drawn:
+        """The same cell with its first draws alone, and of these the texts alone."""
+        texts = (replace(one, token_ids=(), token_logprobs=(), prompt="") for one in self.completions[:draws])
+        return replace(self, completions=tuple(texts), lost=min(self.lost, max(0, draws - len(self.completions))))
 
     @property
     def cell(self) -> Cell:

@@ -20,13 +20,13 @@ from collapsecli import demo
 from collapsecli.engines import SampleRequest, Score
 from collapsecli.errors import EngineStartError, UsageError
 from collapsecli.hardware import processor_name
-from collapsecli.records import Completion, EngineInfo
+from collapsecli.records import Completion, EngineInfo, Message
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from collapsecli.engines import EngineOptions, ScoreRequest
-    from collapsecli.records import Cell, Message
+    from collapsecli.records import Cell
 
 # One request draws this many completions of a cell: they share their prefill and leave together, the rest goes on.
 _GROUP = 32
@@ -135,6 +135,7 @@ class VllmEngine:
         too_long = []
         for cell in cells:
             self._check_sampling(cell)
+            self._check_roads(cell)
             need = len(self._prompt(cell).token_ids) + cell.sampling.max_tokens
             if need > self._max_tokens_in_context:
                 too_long.append(f"{cell.cell_id} ({need} tokens)")
@@ -151,6 +152,24 @@ class VllmEngine:
             self._sampling_params(_Group(SampleRequest(cell, 0, (0,)), 0, 1))
         except ValueError as error:
             raise UsageError(f"vLLM cannot sample {cell.cell_id} as asked: {_reason(error)}") from error
+
+    def _check_roads(self, cell: Cell) -> None:
+        """A road is scored token by token: its tokens must be its own, after this prompt as by themselves."""
+        prompt = self._prompt(cell)
+        for road in cell.roads:
+            own = list(self.tokens(cell, road.text))
+            joined = self._encoded(prompt.text + road.text, is_chat=bool(cell.messages))
+            if joined != [*prompt.token_ids, *own]:
+                raise UsageError(
+                    f"{road.place or cell.cell_id}: the continuation {road.text!r} is tokenised otherwise after this "
+                    "prompt than by itself",
+                    hint="the space between the two usually belongs to the continuation, not to the prompt",
+                )
+            if (read := self._read_back(prompt, own)) != road.text:
+                raise UsageError(
+                    f"{road.place or cell.cell_id}: the model's tokens of the continuation {road.text!r} say {read!r}",
+                    hint="write it in words and signs that the model has",
+                )
 
     def sample(self, requests: Iterable[SampleRequest | None]) -> Generator[Completion, None, None]:
         waiting, in_flight = _groups(requests), dict[str, _Group]()
@@ -281,17 +300,31 @@ class VllmEngine:
     def _prompt(self, cell: Cell) -> _Prompt:
         asked = (cell.text, cell.messages, cell.injected, cell.reasoning == "off")
         if asked not in self._prompts:
-            raw = (cell.text or "") + cell.injected
-            self._prompts[asked] = self._chat_prompt(cell) if cell.messages else self._raw_prompt(raw)
+            text = self._chat(cell) if cell.messages else (cell.text or "") + cell.injected
+            self._prompts[asked] = _Prompt(text, self._encoded(text, is_chat=bool(cell.messages)))
         return self._prompts[asked]
 
-    def _raw_prompt(self, text: str) -> _Prompt:
-        return _Prompt(text, list(self._tokenizer.encode(text)))
+    def _encoded(self, text: str, *, is_chat: bool) -> list[int]:
+        # A chat template has written the special tokens already: adding them again would put two at the beginning.
+        return list(self._tokenizer.encode(text, add_special_tokens=not is_chat))
 
-    def _chat_prompt(self, cell: Cell) -> _Prompt:
-        text = self._render_chat(cell.messages, think=cell.reasoning != "off")
-        # The template has written the special tokens already: adding them again would put two at the beginning.
-        return _Prompt(text, list(self._tokenizer.encode(text, add_special_tokens=False)))
+    def _read_back(self, prompt: _Prompt, token_ids: Sequence[int]) -> str:
+        head = prompt.token_ids[-_CONTEXT_TOKENS:]
+        before: str = self._tokenizer.decode(head, skip_special_tokens=True)
+        whole: str = self._tokenizer.decode([*head, *token_ids], skip_special_tokens=True)
+        return whole.removeprefix(before)
+
+    def _chat(self, cell: Cell) -> str:
+        """A chat up to where the model goes on: at the beginning of its turn, or after what it is made to say first."""
+        think = cell.reasoning != "off"
+        asked, prefill = self._render_chat(cell.messages, think=think), cell.injected.strip()
+        if not prefill:
+            return asked + cell.injected
+        begun = self._render_chat((*cell.messages, Message("assistant", prefill)), think=think)
+        turn = begun[: begun.rindex(prefill)]
+        # Space is the template's affair in a turn that it renders, and the model's own after a prompt: what is said
+        # beforehand stands where the model would have said it. A template may open its turns elsewhere: past a thought.
+        return asked + cell.injected if turn.rstrip() == asked.rstrip() else turn + cell.injected.lstrip()
 
     def _render_chat(self, messages: Sequence[Message], *, think: bool) -> str:
         continued = messages[-1].role == "assistant"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from collapsecli.errors import UsageError
 from collapsecli.sanitize import visible
-from collapsecli.suite import forms, schema
+from collapsecli.suite import forms, prompts
 from collapsecli.suite.faults import messages_of
 from collapsecli.suite.tree import read_tree
 
@@ -26,7 +26,7 @@ def answer_and_expectation(answer: str | None, expect: str | None) -> tuple[Answ
         "expect": "none" if expect is None else _value(expect, "--expect"),
     }
     try:
-        prompt = schema.PROMPT.validate_python({"id": "asked", "text": "asked", **given})
+        prompt = prompts.PROMPT.validate_python({"id": "asked", "text": "asked", **given})
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
         message, hint = messages_of(error)[0]

@@ -1,6 +1,7 @@
 """Completions in, what they prove out: read, group, measure, judge. Draws nothing and stores nothing."""
 
 from collapsecli.judge.cells import judge, judge_cell
+from collapsecli.judge.exhibits import of_the_mode
 from collapsecli.judge.family import in_family, kept_by_family
 from collapsecli.judge.looks import Evidence, look_at
 from collapsecli.judge.reading import Reading, is_unfinished_thought, read_answer, read_cell
@@ -14,6 +15,7 @@ __all__ = [
     "judge_cell",
     "kept_by_family",
     "look_at",
+    "of_the_mode",
     "read_answer",
     "read_cell",
 ]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from collapsecli import modes
 from collapsecli.judge.probabilities import mode_masses
+from collapsecli.judge.reading import read_cell
 from collapsecli.metrics import categorical
 from collapsecli.records import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from collapsecli.judge.probabilities import Known
     from collapsecli.judge.reading import Reading
-    from collapsecli.records import ModeKind
+    from collapsecli.records import Cell, Completion, ModeKind
 
 
 def modes_of(reading: Reading, draws: int, known: Known, alpha: float) -> tuple[Mode, ...]:
@@ -51,6 +55,17 @@ def modes_of(reading: Reading, draws: int, known: Known, alpha: float) -> tuple[
             )
         )
     return tuple(found)
+
+
+def of_the_mode(cell: Cell, completions: Sequence[Completion]) -> list[Completion]:
+    """The completions of a cell's mode, its exemplar first and then in sample order; none without a readable answer."""
+    reading = read_cell(cell, completions)
+    draws = cell.sampling.samples
+    rows = zip(reading.came_back(draws), reading.read(draws), ranks_of(reading, draws).tolist(), strict=True)
+    members = [(completion, answer) for completion, answer, rank in rows if rank == 0]
+    most_said = Counter(answer for _, answer in members).most_common(1)
+    exemplar = next((one for one, answer in members if answer == most_said[0][0]), None)
+    return sorted((one for one, _ in members), key=lambda one: (one is not exemplar, one.sample_index))
 
 
 def ranks_of(reading: Reading, draws: int) -> NDArray[np.int64]:

@@ -126,7 +126,7 @@ def _with_scored_answers(reading: Reading, draws: int, labels: NDArray[np.int64]
     """The modes (N,) of the draws and, after them, those of the scored texts: the same where the answer is the same."""
     rows = zip(reading.read(draws), labels.tolist(), strict=True)
     modes = {answer: label for answer, label in rows if answer is not None}
-    scored = [modes.setdefault(one.answer, len(modes)) for one in reading.scored]
+    scored = [modes.setdefault(one.answer or "", len(modes)) for one in reading.scored]
     return np.concatenate([labels, np.array(scored, np.int64)])
 
 
@@ -137,7 +137,7 @@ def _of_scored(reading: Reading, draws: int, sequences: Sequences) -> dict[str, 
         return {}
     place = {answer: at for at, (answer, _) in enumerate(weights)}
     said = [place.get(answer, len(place)) if answer is not None else -1 for answer in reading.read(draws)]
-    labels = np.array([*said, *(place.get(one.answer, len(place)) for one in reading.scored)], np.int64)
+    labels = np.array([*said, *(place.get(one.answer or "", len(place)) for one in reading.scored)], np.int64)
     bounds = likelihood.certain_bounds(sequences, labels, len(place) + 1)
     masses = [mass.low or 0.0 for mass in bounds.masses]
     distance = expected.tv_certain(masses, bounds.unseen, [*(weight for _, weight in weights), 0.0])

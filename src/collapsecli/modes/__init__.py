@@ -58,5 +58,6 @@ def same_as(
     Classes that came with imported answers belong to these and to no other: for `given` answers are the same if equal.
     """
     if equivalence == "lexical":
-        return like_any([one], answers, prompt, lexical.THRESHOLD if threshold is None else threshold)[0]
+        same: NDArray[np.bool_] = like_any([one], answers, prompt, threshold or lexical.THRESHOLD)[0]
+        return same
     return np.array([answer == one for answer in answers], np.bool_)

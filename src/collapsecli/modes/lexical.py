@@ -109,7 +109,8 @@ def like_any(references: Sequence[str], texts: Sequence[str], prompt: str, thres
     places = {text: place for place, text in enumerate(distinct)}
     first = len(dict.fromkeys(references))
     alike = SharedWords.of(distinct, prompt).rows_reach(slice(0, first), threshold)
-    return alike[np.ix_([places[one] for one in references], [places[one] for one in texts])]
+    chosen: Alike = alike[np.ix_([places[one] for one in references], [places[one] for one in texts])]
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

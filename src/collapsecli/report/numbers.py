@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from collapsecli.report.columns import Column, line, shortened
+from collapsecli.report.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 # What is shown of each cell: heading, width, metric, and how its number is written.
 _NUMBERS: tuple[tuple[str, int, str, Callable[[Estimate], str]], ...] = (
-    ("distinct@10", 13, "distinct_10", lambda estimate: _with_ends(estimate, _one_decimal)),
-    ("N1", 6, "hill_1", lambda estimate: _at_least(estimate.value, _one_decimal)),
+    ("distinct@10", 13, "distinct_10", lambda estimate: _with_ends(estimate, number)),
+    ("N1", 6, "hill_1", lambda estimate: _at_least(estimate.value, number)),
     ("seen", 4, "coverage", lambda estimate: _hundredths(estimate.value)),
     ("exact", 5, "seen_mass", lambda estimate: _hundredths(estimate.value)),
-    ("nats", 5, "entropy", lambda estimate: _one_decimal(estimate.value)),
-    ("branching", 12, "branching_factor", lambda estimate: _with_ends(estimate, _one_decimal)),
+    ("nats", 5, "entropy", lambda estimate: number(estimate.value)),
+    ("branching", 12, "branching_factor", lambda estimate: _with_ends(estimate, number)),
     ("sure", 4, "near_certain", lambda estimate: _hundredths(estimate.value)),
-    ("shared", 6, "opening_tokens", lambda estimate: _one_decimal(estimate.value)),
+    ("shared", 6, "opening_tokens", lambda estimate: number(estimate.value)),
 )
 _LEGEND = (
     "distinct@10: different answers among ten. N1: modes by entropy, from counts, which miss rare ones. seen: "
@@ -64,12 +65,6 @@ def _shower(metric: str, write: Callable[[Estimate], str]) -> Callable[[CellResu
         return Text("–" if estimate.value is None else write(estimate))
 
     return shown
-
-
-def _one_decimal(value: float | None) -> str:
-    if value is None or math.isinf(value):
-        return "∞"
-    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
 
 
 def _hundredths(value: float | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collapsecli.records import Conclusions
+    from collapsecli.records import Conclusions, Contrast
 
 
 def summary_of(conclusions: Conclusions) -> dict[str, object]:
@@ -41,4 +42,13 @@ def summary_of(conclusions: Conclusions) -> dict[str, object]:
             }
             for result in conclusions.results
         ],
+        "contrasts": [_contrast(row) for row in conclusions.contrasts],
     }
+
+
+def _contrast(row: Contrast) -> dict[str, object]:
+    """A row in the words of contrasts.parquet; null also where it is unbounded, for which JSON has no number."""
+    said = asdict(row)
+    estimate = said.pop("estimate")
+    ends = {"estimate": estimate["value"], "estimate_low": estimate["low"], "estimate_high": estimate["high"]}
+    return {**said, **{name: end if end is None or math.isfinite(end) else None for name, end in ends.items()}}

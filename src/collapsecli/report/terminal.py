@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from collapsecli.records import OTHER_LABEL, Rules
+from collapsecli.report import wording
 from collapsecli.report.columns import Column, line, shortened
+from collapsecli.report.contrasts import contrast_blocks
 from collapsecli.report.numbers import number_blocks
+from collapsecli.report.wording import cell_names, p_value
 from collapsecli.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
         *_table(results, _columns(results, width)),
         *_quotes(results),
         *_declared(results, width),
-        *(number_blocks(results, _cell_names(results), width) if numbers else []),
+        *contrast_blocks(conclusions, width),
+        *(number_blocks(results, cell_names(results), width) if numbers else []),
         Text(),
         *_open(results),
         *_quality(conclusions),
@@ -128,7 +131,7 @@ def _temperatures(results: Sequence[CellResult]) -> str:
 def _columns(results: Sequence[CellResult], width: int) -> list[Column]:
     """The columns that fit: the narrow screen shows an interval where the wide one shows the estimate with it."""
     wide = width >= 100
-    names = _cell_names(results)
+    names = cell_names(results)
     marked = any(result.fragile for result in results)
     verdict = Column("verdict", 16 if marked else 15, right=False, show=_verdict)
     numbers = [
@@ -146,14 +149,6 @@ def _columns(results: Sequence[CellResult], width: int) -> list[Column]:
     cell = Column("cell", named, right=False, show=lambda result: Text(shortened(names[result.cell.cell_id], named)))
     saying = Column("keeps saying", width - taken - named - 1, right=False, show=_saying)
     return [verdict, cell, *numbers, saying]
-
-
-def _cell_names(results: Sequence[CellResult]) -> dict[str, str]:
-    """Cell ids; without the temperature where the rest of the id already tells the cell from all others."""
-    ids = [result.cell.cell_id for result in results]
-    short = {cell_id: cell_id.rpartition("@")[0] for cell_id in ids}
-    uses = Counter(short.values())
-    return {cell_id: one_line(short[cell_id] if uses[short[cell_id]] == 1 else cell_id) for cell_id in ids}
 
 
 def _verdict(result: CellResult) -> Text:
@@ -188,25 +183,14 @@ def _claims(result: CellResult) -> bool:
 
 
 def _effective_modes(result: CellResult) -> Text:
-    modes = result.effective_modes
-    if not _claims(result):
-        return Text("–", "dim")
-    if modes.low is None:
-        return Text("–" if modes.value is None else f"~{_number(modes.value)}")
-    return Text(f"{_number(modes.low)}–{_number(modes.high)}")
+    return wording.modes(result.effective_modes) if _claims(result) else Text("–", "dim")
 
 
 def _effective_modes_wide(result: CellResult) -> Text:
     modes = result.effective_modes
     if not _claims(result) or modes.value is None or modes.low is None:
         return _effective_modes(result)
-    return Text.assemble(_number(modes.value), (f" {_number(modes.low)}–{_number(modes.high)}", "dim"))
-
-
-def _number(value: float | None) -> str:
-    if value is None or math.isinf(value):
-        return "∞"
-    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+    return Text.assemble(wording.number(modes.value), " ", (wording.modes(modes).plain, "dim"))
 
 
 def _exact(result: CellResult) -> Text:
@@ -234,7 +218,7 @@ def _saying(result: CellResult) -> Text:
 
 def _quotes(results: Sequence[CellResult]) -> list[Text | Padding]:
     """What every flagged cell keeps saying, in full words; what the unread texts of an invalid one say."""
-    names = _cell_names(results)
+    names = cell_names(results)
     told = [result for result in results if result.flag == "flagged" or result.verdict == "invalid"]
     blocks: list[Text | Padding] = []
     for result in told[:_MOST_QUOTED]:
@@ -293,7 +277,7 @@ def _quoted(result: CellResult) -> str:
 
 def _declared(results: Sequence[CellResult], width: int) -> list[Text]:
     """How far each cell is from its declared distribution. The p-value stands beside and never decides alone."""
-    names = _cell_names(results)
+    names = cell_names(results)
     told = [result for result in results if result.cell.expect.weights and _claims(result)]
     if not told:
         return []
@@ -301,7 +285,7 @@ def _declared(results: Sequence[CellResult], width: int) -> list[Text]:
         Column("answers in effect", 17, right=True, show=_in_effect),
         Column("distance", 13, right=True, show=lambda result: _distance(result.metric("total_variation"))),
         *([Column("exact", 7, right=True, show=_exact_distance)] if any(map(_exact_distance, told)) else []),
-        Column("p", 6, right=True, show=lambda result: Text(_p_value(result.metric("fit_p_value").value))),
+        Column("p", 6, right=True, show=lambda result: Text(p_value(result.metric("fit_p_value").value))),
         Column("n", 5, right=True, show=lambda result: Text(str(result.n_valid), "dim")),
     ]
     heading = "against what was declared"
@@ -312,7 +296,7 @@ def _declared(results: Sequence[CellResult], width: int) -> list[Text]:
 
 
 def _in_effect(result: CellResult) -> Text:
-    return Text(f"{_number(result.effective_modes.value)} of {len(result.cell.expect.weights or ())}")
+    return Text(f"{wording.number(result.effective_modes.value)} of {len(result.cell.expect.weights or ())}")
 
 
 def _exact_distance(result: CellResult) -> Text:
@@ -330,15 +314,9 @@ def _fraction(value: float | None) -> str:
     return "?" if value is None else f"{value:.2f}".removeprefix("0")
 
 
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
 def _open(results: Sequence[CellResult]) -> list[Text]:
     """What would settle the open cells, and which flags are withheld."""
-    names = _cell_names(results)
+    names = cell_names(results)
     lines = []
     settled = sorted((r.draws_to_settle, names[r.cell.cell_id]) for r in results if r.draws_to_settle)
     if settled:

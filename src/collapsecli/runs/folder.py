@@ -26,6 +26,7 @@ from collapsecli.runs.rows import (
     JUDGED_COLUMNS,
     cells_table,
     completions_of,
+    contrasts_table,
     modes_table,
     samples_table,
     scored_of,
@@ -37,7 +38,7 @@ from collapsecli.runs.tables import SAMPLES, SCHEMA_VERSION, SCORES, arrow_schem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from collapsecli.records import Cell, CellResult, Completion, Scored
+    from collapsecli.records import Cell, Completion, Conclusions, Scored
 
 # A failure of this kind may go away: its draw is tried again, with its own seed. Every other failure stays.
 TRANSIENT = frozenset({"connection", "engine", "rate_limit", "server", "timeout"})
@@ -307,15 +308,15 @@ class RunFolder:
 
     # ------------------------------------------------------------------------------------------------ conclusions
 
-    def write_conclusions(
-        self, manifest: Manifest, results: Sequence[CellResult], summary: Mapping[str, object]
-    ) -> None:
-        """Put cells.parquet, modes.parquet and summary.json in place."""
+    def write_conclusions(self, manifest: Manifest, conclusions: Conclusions, summary: Mapping[str, object]) -> None:
+        """Put cells.parquet, modes.parquet, contrasts.parquet and summary.json in place."""
         metadata = _metadata(manifest)
-        cells = cells_table(results, manifest.run_id, metadata)
-        modes = modes_table(results, manifest.run_id, metadata)
+        cells = cells_table(conclusions.results, manifest.run_id, metadata)
+        modes = modes_table(conclusions.results, manifest.run_id, metadata)
+        contrasts = contrasts_table(conclusions.contrasts, manifest.run_id, metadata)
         write_whole(self.path / "cells.parquet", lambda aside: write_rows(cells, aside))
         write_whole(self.path / "modes.parquet", lambda aside: write_rows(modes, aside))
+        write_whole(self.path / "contrasts.parquet", lambda aside: write_rows(contrasts, aside))
         write_text_whole(self.path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=True) + "\n")
 
 

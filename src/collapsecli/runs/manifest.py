@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -37,7 +37,11 @@ class SuiteSource:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of run.json. `engine` is None until an engine has started; `fingerprint` is complete from then on."""
+    """The content of run.json. `engine` is None until an engine has started; `fingerprint` is complete from then on.
+
+    `cells` are all that were asked for; those that branch off another one are completed when that one has been sampled.
+    `given_up` are those for which that was not possible, each with the reason.
+    """
 
     run_id: str
     created_at: str
@@ -47,10 +51,31 @@ class Manifest:
     engine: EngineInfo | None = None
     fingerprint: str = ""
     git: str | None = None
+    given_up: dict[str, str] = field(default_factory=dict)
     collapsecli: str = __version__
     python: str = sys.version.split()[0]
     platform: str = platform.platform()
     schema: int = MANIFEST_VERSION
+
+    @property
+    def drawn_cells(self) -> tuple[Cell, ...]:
+        """The cells that are sampled, or wait for the one that they branch off."""
+        return tuple(cell for cell in self.cells if cell.cell_id not in self.given_up)
+
+    def with_branch(self, cell: Cell, planned: Cell | str) -> Manifest:
+        """The manifest with a cell of the second wave completed, or given up for a reason."""
+        if isinstance(planned, str):
+            return replace(self, given_up={**self.given_up, cell.cell_id: planned})
+        cells = tuple(planned if one.cell_id == cell.cell_id else one for one in self.cells)
+        return replace(self, cells=cells)
+
+    def resumed_with(self, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+        """The same cells as they are asked for now, with what is known of those of the second wave."""
+        known = {cell.cell_id: cell.injected for cell in self.cells if cell.branch is not None}
+        return tuple(
+            replace(cell, injected=known[cell.cell_id]) if cell.branch is not None and cell.cell_id in known else cell
+            for cell in cells
+        )
 
 
 _ADAPTER = TypeAdapter(Manifest)
@@ -130,7 +155,9 @@ def git_revision(folder: Path) -> str | None:
 
 def _asked(cell: Cell) -> list[Any]:
     messages = [asdict(message) for message in cell.messages]
-    return [cell.text, messages, cell.injected, cell.reasoning == "off"]
+    # What a branch begins with follows from the draws of its plain cell, which have their own fields.
+    injected = cell.injected if cell.branch is None else asdict(cell.branch)
+    return [cell.text, messages, injected, cell.reasoning == "off"]
 
 
 def _spelled(sampling: Sampling) -> str:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from collapsecli.errors import Fault
 from collapsecli.sanitize import visible
 from collapsecli.suite.forms import ANSWER_FORMS, ANSWER_WORDS, EXPECT_FORMS, EXPECT_WORDS
-from collapsecli.suite.schema import MAPPINGS, NOT_YET
+from collapsecli.suite.prompts import SharedInjection
+from collapsecli.suite.schema import MAPPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -189,10 +190,8 @@ def _form(rejected: Rejected) -> tuple[str, str]:
 def _unknown(rejected: Rejected) -> tuple[str, str]:
     """A key that its mapping does not have."""
     *holder, key = rejected.steps
-    if key in NOT_YET:
-        return f"not yet: `{key}` ({NOT_YET[str(key)]})", "remove it"
     steps = [step for step in holder if isinstance(step, str)]
-    model = MAPPINGS[steps[-1] if steps else ""]
+    model = SharedInjection if steps == ["inject"] else MAPPINGS[steps[-1] if steps else ""]
     known = [field.alias or name for name, field in model.model_fields.items()]
     return f"unknown key {shown(key)}", near(str(key), known) or f"known: {', '.join(known)}"
 

@@ -113,7 +113,7 @@ class LabelsForm(Keys):
         return records.LabelsAnswer(tuple(self.labels.items()))
 
 
-ANSWER_WORDS = ("text",)
+ANSWER_WORDS = ("text", "rhyme")
 ANSWER_FORMS = ("integer", "choice", "regex", "json", "words", "labels")
 
 
@@ -131,7 +131,7 @@ def _form(words: tuple[str, ...], forms: tuple[str, ...]) -> Discriminator:
 
 
 Answer: TypeAlias = Annotated[
-    Annotated[Literal["text"], Tag("<word>")]
+    Annotated[Literal["text", "rhyme"], Tag("<word>")]
     | Annotated[IntegerForm, Tag("<integer>")]
     | Annotated[ChoiceForm, Tag("<choice>")]
     | Annotated[RegexForm, Tag("<regex>")]
@@ -144,7 +144,9 @@ Answer: TypeAlias = Annotated[
 
 def answer_spec(answer: Answer) -> records.AnswerSpec:
     """The record of an answer."""
-    return records.TextAnswer() if isinstance(answer, str) else answer.spec()
+    if isinstance(answer, str):
+        return records.RhymeAnswer() if answer == "rhyme" else records.TextAnswer()
+    return answer.spec()
 
 
 # -------------------------------------------------------------------------------------------------- expectations

@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from collapsecli import records
 from collapsecli.errors import Fault, SuiteError
-from collapsecli.suite import faults, files, forms, schema
+from collapsecli.suite import faults, files, forms, prompts, schema
+from collapsecli.suite.draft import WHOLE_FILE, Draft, Source, Suite, Use
+from collapsecli.suite.shared import share_out
 from collapsecli.suite.tree import MAX_BYTES, Node, Place, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-WHOLE_FILE = Place(0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file that a suite was read from, as it was then."""
-
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """A suite without faults: what its files say, and their identity for the manifest.
-
-    `source` is the suite's own file and `text` what it held; `files` are the files of prompts that it names.
-    """
-
-    source: Source
-    text: str
-    files: tuple[Source, ...]
-    name: str
-    settings: schema.SuiteFile
-    prompts: tuple[schema.Prompt, ...]
-
-    @property
-    def model(self) -> str | None:
-        """The model that the suite asks for."""
-        return self.settings.model
-
-    @property
-    def rules(self) -> records.Rules:
-        """The thresholds of the verdict."""
-        rules = self.settings.rules
-        return records.Rules(rules.collapsed, rules.diverse, rules.alpha, rules.fdr)
 
 
 def load(path: Path) -> Suite:
@@ -75,52 +38,6 @@ def load_all(paths: Sequence[Path]) -> tuple[Suite, ...]:
 
 
 # ------------------------------------------------------------------------------------------------------- one file
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A name and where it is given."""
-
-    name: str
-    file: str
-    place: Place
-
-
-@dataclass(slots=True)
-class Draft:
-    """A suite while it is read: what could be read of it, and what is wrong with the rest."""
-
-    path: Path
-    content: bytes = b""
-    settings: schema.SuiteFile | None = None
-    name: str = ""
-    name_place: Place = WHOLE_FILE
-    prompts: list[schema.Prompt] = field(default_factory=list)
-    files: list[Source] = field(default_factory=list)
-    ids: list[Use] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def file(self) -> str:
-        """The name that faults carry."""
-        return str(self.path)
-
-    def fault(self, place: Place, message: str, hint: str = "") -> None:
-        """One more thing wrong in the suite's own file."""
-        self.faults.append(Fault(self.file, place.line, place.column, message, hint))
-
-    def suite(self) -> Suite:
-        """The finished suite; there are no faults."""
-        if self.settings is None:
-            raise AssertionError("a draft without settings has faults")
-        return Suite(
-            source=Source(self.path, hashlib.sha256(self.content).hexdigest()),
-            text=self.content.decode("utf-8-sig"),
-            files=tuple(self.files),
-            name=self.name,
-            settings=self.settings,
-            prompts=tuple(self.prompts),
-        )
 
 
 def _draft(path: Path) -> Draft:
@@ -167,15 +84,17 @@ def _read_prompts(draft: Draft, root: Node) -> None:
     listed = root.data.get("prompts")
     for index, data in enumerate(listed if isinstance(listed, tuple) else ()):
         node = root.at(("prompts", index))
-        entry = faults.read(schema.ENTRY, data)
-        if isinstance(entry, schema.PromptFile):
+        entry = faults.read(prompts.ENTRY, data)
+        if isinstance(entry, prompts.PromptFile):
             _read_file(draft, entry, node)
         else:
             _note_id(draft, node)
             if entry is not None:
                 draft.prompts.append(entry)
+                draft.note_roads(entry, node)
         if entry is not None and default is not None:
             _check_default(draft, root, entry, default)
+    share_out(draft, root)
     _check_size(draft, root)
 
 
@@ -185,7 +104,7 @@ def _note_id(draft: Draft, node: Node) -> None:
         draft.ids.append(Use(given, draft.file, node.at(("id",)).place))
 
 
-def _check_default(draft: Draft, root: Node, entry: schema.Prompt | schema.PromptFile, default: forms.Expect) -> None:
+def _check_default(draft: Draft, root: Node, entry: prompts.Prompt | prompts.PromptFile, default: forms.Expect) -> None:
     """The suite's own `expect` must fit every prompt that does not bring one."""
     if entry.expect is not None:
         return
@@ -198,16 +117,10 @@ def _check_default(draft: Draft, root: Node, entry: schema.Prompt | schema.Promp
 
 
 def _check_size(draft: Draft, root: Node) -> None:
-    cells = sum(map(cell_count, draft.prompts))
+    cells = sum(map(prompts.cell_count, draft.prompts))
     if cells > schema.MAX_CELLS:
         message = f"the suite plans {cells} cells; at most {schema.MAX_CELLS}"
         draft.fault(root.at(("prompts",)).place, message, "fewer values in `vars`, or several suites")
-
-
-def cell_count(prompt: schema.Prompt) -> int:
-    """How many cells a prompt makes."""
-    variants = math.prod(len(values) for values in (prompt.vars or {}).values())
-    return variants * (1 + len(prompt.inject or ())) * len(prompt.temperatures or (1.0,))
 
 
 def _repeats(uses: Sequence[Use], message: str) -> Iterator[Fault]:
@@ -222,7 +135,7 @@ def _repeats(uses: Sequence[Use], message: str) -> Iterator[Fault]:
 # ------------------------------------------------------------------------------------------------ files of prompts
 
 
-def _read_file(draft: Draft, entry: schema.PromptFile, node: Node) -> None:
+def _read_file(draft: Draft, entry: prompts.PromptFile, node: Node) -> None:
     """The prompts of a file, each row a prompt with the entry's other keys."""
     path = draft.path.parent / entry.file
     place = node.at(("file",)).place
@@ -233,10 +146,9 @@ def _read_file(draft: Draft, entry: schema.PromptFile, node: Node) -> None:
     if content is None:
         return
     draft.files.append(Source(path, hashlib.sha256(content).hexdigest()))
-    shared = {key: value for key, value in node.data.items() if key not in ("file", "id", "text")}
     count = 0
     for count, row in enumerate(files.rows(path.suffix, content, (entry.id, entry.text)), start=1):  # noqa: B007  counted
-        _read_row(draft, str(path), entry, shared, row)
+        _read_row(draft, str(path), entry, node, row)
     if not count:
         draft.faults.append(Fault(str(path), 0, 0, "the file has no rows"))
 
@@ -255,9 +167,7 @@ def _content(draft: Draft, path: Path, place: Place) -> bytes | None:
         return None
 
 
-def _read_row(
-    draft: Draft, file: str, entry: schema.PromptFile, shared: dict[str, Any], row: files.Row | files.BadRow
-) -> None:
+def _read_row(draft: Draft, file: str, entry: prompts.PromptFile, node: Node, row: files.Row | files.BadRow) -> None:
     column = 1 if row.line else 0
     if isinstance(row, files.BadRow):
         draft.faults.append(Fault(file, row.line, column, row.message))
@@ -269,10 +179,11 @@ def _read_row(
         draft.faults.append(Fault(file, row.line, column, f"the row has no {names}", f"it has: {has}"))
         return
     given = row.values[entry.id]
+    shared = {key: value for key, value in node.data.items() if key not in ("file", "id", "text")}
     name = str(given) if type(given) is int else given  # numbered rows are common, and a number is readable
     try:
-        prompt = schema.PROMPT.validate_python(
-            {**shared, "id": name, "text": row.values[entry.text]}, context=schema.ROW
+        prompt = prompts.PROMPT.validate_python(
+            {**shared, "id": name, "text": row.values[entry.text]}, context=prompts.ROW
         )
     except ValidationError as error:
         messages, hints = zip(*faults.messages_of(error), strict=True)
@@ -280,6 +191,7 @@ def _read_row(
         return
     draft.ids.append(Use(prompt.id, file, Place(row.line, column)))
     draft.prompts.append(prompt)
+    draft.note_roads(prompt, node)
 
 
 def _reason(error: Exception) -> str:

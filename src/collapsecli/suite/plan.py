@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from collapsecli import records
 from collapsecli.errors import UsageError
 from collapsecli.suite import forms, templates
+from collapsecli.suite.formats import Said, in_format
+from collapsecli.suite.prompts import FORMAT, SHOTS_HINT, WORDING
 from collapsecli.suite.scalars import MAX_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from collapsecli.suite import schema
-    from collapsecli.suite.load import Suite
+    from collapsecli.suite.draft import Suite
+    from collapsecli.suite.prompts import Equivalence, FormatName, Injection, Prompt, Sampling
 
 LONGEST_VALUE = 24
 
@@ -66,6 +68,7 @@ def plan(
     adapter: str = "",
     samples: int | None = None,
     max_samples: int | None = None,
+    formats: Sequence[FormatName] = (),
     only: Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> Plan:
@@ -73,10 +76,12 @@ def plan(
 
     `model` stands above the suites' own; None takes each suite's own, "" leaves an unnamed model open (for a plan
     that is only shown). `samples` stands above every `samples` and `max_samples` of the suites; so does
-    `max_samples`. A cell is selected when its id or its prompt's id
-    matches any of the globs in `only` (brackets stand for themselves) and its prompt has any of `tags`.
+    `max_samples`, and `formats` above the formats of every prompt that is a text. A cell is selected when its id or its
+    prompt's id matches any of the globs in `only` (brackets stand for themselves) and its prompt has any of `tags`; so
+    is the cell that a selected one branches from.
 
-    Raises UsageError when a suite has no model, when nothing is selected, or when a template renders to nothing.
+    Raises UsageError when a suite has no model, when nothing is selected, when a template renders to nothing, or when a
+    format lacks what it needs.
     """
     if samples is not None and max_samples is not None:
         raise UsageError("samples and max_samples exclude each other", hint="a fixed number, or looks up to a cap")
@@ -85,11 +90,13 @@ def plan(
     if max_samples is not None and not records.FIRST_LOOK <= max_samples <= MAX_COUNT:
         raise UsageError(f"max_samples must be from {records.FIRST_LOOK} to {MAX_COUNT}, not {max_samples}")
     asked = {name: value for name, value in (("samples", samples), ("max_samples", max_samples)) if value is not None}
-    planned = [cell for suite in suites for cell in _cells(suite, _model(suite, model), adapter, asked)]
-    selected = tuple(cell for cell in planned if _matches(cell, only) and _tagged(cell, tags))
+    wanted = [_in_formats(suite, formats) for suite in suites]
+    planned = [cell for suite in wanted for cell in _cells(suite, _model(suite, model), adapter, asked)]
+    selected = {cell.cell_id for cell in planned if _matches(cell, only) and _tagged(cell, tags)}
     if not selected:
         raise _nothing_selected(planned, only, tags)
-    return Plan(selected)
+    selected |= {cell.branch.plain for cell in planned if cell.branch and cell.cell_id in selected}
+    return Plan(tuple(cell for cell in planned if cell.cell_id in selected))
 
 
 def _model(suite: Suite, model: str | None) -> str:
@@ -98,31 +105,59 @@ def _model(suite: Suite, model: str | None) -> str:
     return model or suite.model or ""
 
 
+def _in_formats(suite: Suite, formats: Sequence[FormatName]) -> Suite:
+    if not formats:
+        return suite
+    texts = [prompt for prompt in suite.prompts if prompt.text is not None]
+    without = [prompt.id for prompt in texts if "few-shot" in formats and not prompt.shots]
+    if without:
+        named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        raise UsageError(f"the format few-shot needs `shots`, and {named} has none", hint=f"add {SHOTS_HINT}")
+    update = {"formats": tuple(dict.fromkeys(formats))}
+    changed = (prompt if prompt.text is None else prompt.model_copy(update=update) for prompt in suite.prompts)
+    return replace(suite, prompts=tuple(changed))
+
+
 # ---------------------------------------------------------------------------------------------------------- cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Injected:
+    """One injection of a prompt (none for the plain cell): its name, and where it branches off, if it does."""
+
+    injection: Injection | None = None
+    name: str = ""
+    sentences: int | None = None
 
 
 def _cells(suite: Suite, model: str, adapter: str, asked: Mapping[str, int]) -> Iterator[records.Cell]:
     for prompt in suite.prompts:
-        shared = _shared(suite, prompt)
-        for variant in _variants(prompt):
-            rendered = _asked(prompt, variant)
-            for injection in (None, *(prompt.inject or ())):
-                for sampling in _samplings(suite, prompt, asked):
+        shared = {**_shared(suite, prompt), "model": model, "adapter": adapter}
+        samplings = list(_samplings(suite, prompt, asked))
+        scored_at = min((sampling.temperature for sampling in samplings), key=lambda t: (abs(t - 1), t))
+        for variant, said in _variants(prompt):
+            for injected in _injections(prompt):
+                for sampling in samplings:
+                    plain = cell_id(prompt.id, variant, "", sampling.temperature)
+                    injection = injected.injection
+                    text = _rendered(prompt, injection.text, said.values) if injection and injection.text else ""
+                    roads = _roads(suite, prompt, injection, said.values) if sampling.temperature == scored_at else ()
                     yield records.Cell(
-                        cell_id=cell_id(prompt.id, variant, injection.id if injection else "", sampling.temperature),
-                        injection=injection.id if injection else "",
-                        injected=_rendered(prompt, injection.text, variant) if injection else "",
+                        cell_id=cell_id(prompt.id, variant, injected.name, sampling.temperature),
+                        injection=injected.name,
+                        injected="" if injected.sentences else text,
+                        branch=records.Branch(plain, injected.sentences, text) if injected.sentences else None,
+                        roads=roads,
                         temperature=sampling.temperature,
                         sampling=sampling,
                         variant=",".join(f"{name}={value}" for name, value in variant.items()),
-                        model=model,
-                        adapter=adapter,
-                        **rendered,
+                        text=said.text,
+                        messages=said.messages,
                         **shared,
                     )
 
 
-def _shared(suite: Suite, prompt: schema.Prompt) -> dict[str, Any]:
+def _shared(suite: Suite, prompt: Prompt) -> dict[str, Any]:
     """What all cells of a prompt have in common."""
     settings = suite.settings
     answer = forms.answer_spec(prompt.answer)
@@ -135,41 +170,78 @@ def _shared(suite: Suite, prompt: schema.Prompt) -> dict[str, Any]:
         **_equivalence("exact" if typed else prompt.equivalence or settings.equivalence),
         "reasoning": prompt.reasoning or settings.reasoning,
         "tags": prompt.tags,
+        "restarts": prompt.restarts,
     }
 
 
-def _equivalence(asked: schema.Equivalence) -> dict[str, Any]:
+def _equivalence(asked: Equivalence) -> dict[str, Any]:
     if isinstance(asked, str):
         return {"equivalence": asked}
     return {"equivalence": "lexical", "threshold": asked.lexical}
 
 
-def _variants(prompt: schema.Prompt) -> Iterator[dict[str, str]]:
-    """Every combination of the variables' values, the last variable turning fastest; one empty one without any."""
+def _variants(prompt: Prompt) -> Iterator[tuple[dict[str, str], Said]]:
+    """Every combination of values, wordings and formats, the last turning fastest, with what is asked in each.
+
+    A prompt in one wording has no variant `wording`, and one in one format none `format`.
+    """
     variables = prompt.vars or {}
-    for values in itertools.product(*variables.values()):
-        yield dict(zip(variables, values, strict=True))
+    wordings = (None, *(prompt.paraphrases or ()))
+    formats = prompt.formats or ("raw",)
+    for combination in itertools.product(*variables.values()):
+        values = dict(zip(variables, combination, strict=True))
+        for number, wording in enumerate(wordings, start=1):
+            for name in formats:
+                variant = dict(values)
+                if len(wordings) > 1:
+                    variant[WORDING] = str(number)
+                if len(formats) > 1:
+                    variant[FORMAT] = name
+                yield variant, _asked(prompt, values, wording, name)
 
 
-def _asked(prompt: schema.Prompt, variant: Mapping[str, str]) -> dict[str, Any]:
-    """The rendered text or messages."""
-    text = None if prompt.text is None else _rendered(prompt, prompt.text, variant)
-    messages = tuple(
-        records.Message(message.role, _rendered(prompt, message.content, variant)) for message in prompt.messages or ()
+def _asked(prompt: Prompt, values: Mapping[str, str], wording: str | None, name: FormatName) -> Said:
+    """What is asked in one wording and one format, rendered."""
+    if prompt.text is not None:
+        text = _rendered(prompt, wording or prompt.text, values)
+        shots = [(_rendered(prompt, s.ask, values), _rendered(prompt, s.answer, values)) for s in prompt.shots or ()]
+        return in_format(name, text, chat=prompt.chat, shots=shots, values=values)
+    messages = [
+        records.Message(message.role, _rendered(prompt, message.content, values)) for message in prompt.messages or ()
+    ]
+    if wording is not None:
+        messages[-1] = replace(messages[-1], content=_rendered(prompt, wording, values))
+    return Said(None, tuple(messages), values)
+
+
+def _injections(prompt: Prompt) -> Iterator[_Injected]:
+    yield _Injected()
+    for injection in prompt.inject or ():
+        for name, sentences in injection.names:
+            yield _Injected(injection, name, sentences)
+
+
+def _roads(
+    suite: Suite, prompt: Prompt, injection: Injection | None, values: Mapping[str, str]
+) -> tuple[records.Road, ...]:
+    said = injection.continuations if injection else prompt.continuations
+    of = injection.id if injection else ""
+    return tuple(
+        records.Road(_rendered(prompt, text, values), suite.road_places.get((prompt.id, of, at), ""))
+        for at, text in enumerate(said or ())
     )
-    return {"text": text, "messages": messages}
 
 
-def _rendered(prompt: schema.Prompt, text: str, variant: Mapping[str, str]) -> str:
+def _rendered(prompt: Prompt, text: str, values: Mapping[str, str]) -> str:
     if prompt.vars is None:
         return text
-    rendered = templates.render(text, variant)
+    rendered = templates.render(text, values)
     if not rendered:
-        raise UsageError(f"a text of the prompt `{prompt.id}` renders to nothing with {dict(variant)}")
+        raise UsageError(f"a text of the prompt `{prompt.id}` renders to nothing with {dict(values)}")
     return rendered
 
 
-def _samplings(suite: Suite, prompt: schema.Prompt, asked: Mapping[str, int]) -> Iterator[records.Sampling]:
+def _samplings(suite: Suite, prompt: Prompt, asked: Mapping[str, int]) -> Iterator[records.Sampling]:
     """The prompt's sampling at each of its temperatures. At 0 every draw would be the same: one is drawn."""
     layers = [
         *({name: getattr(layer, name) for name in layer.model_fields_set} for layer in _sampling_layers(suite, prompt)),
@@ -190,7 +262,7 @@ def _samplings(suite: Suite, prompt: schema.Prompt, asked: Mapping[str, int]) ->
             yield replace(resolved, temperature=temperature, samples=1, adaptive=False)
 
 
-def _sampling_layers(suite: Suite, prompt: schema.Prompt) -> list[schema.Sampling]:
+def _sampling_layers(suite: Suite, prompt: Prompt) -> list[Sampling]:
     return [layer for layer in (suite.settings.sampling, prompt.sampling) if layer is not None]
 
 

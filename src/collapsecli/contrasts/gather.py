@@ -1,0 +1,170 @@
+"""Every contrast of a run: which cells are held against which. Measures nothing itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from collapsecli import verdict
+from collapsecli.contrasts.certainty import certainty
+from collapsecli.contrasts.drawn import Drawn
+from collapsecli.contrasts.injection import injection
+from collapsecli.contrasts.restart import restarts
+from collapsecli.contrasts.roads import roads
+from collapsecli.contrasts.sameness import copied, sameness
+from collapsecli.contrasts.temperature import temperature
+from collapsecli.contrasts.variants import variants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+    from collapsecli.records import Cell, CellResult, Completion, Contrast, Rules, Scored
+
+    Read = Callable[[Sequence[Cell]], Iterable[tuple[Cell, Sequence[Completion]]]]
+
+__all__ = ["Drawn", "contrasts_of"]
+
+_MOST_TEXTS = 1 << 16  # of all plain cells together that are held at once, to compare prompts
+_MOST_TEXTS_OF_A_CELL = 256
+
+
+def contrasts_of(
+    results: Sequence[CellResult],
+    read: Read,
+    rules_of: Callable[[Cell], Rules],
+    scores: Mapping[str, Sequence[Scored]] | None = None,
+) -> list[Contrast]:
+    """Every contrast of judged cells, kind by kind; `read` gives the completions of some of them, in their order.
+
+    Rows with a p-value get a q-value: it is adjusted over all rows of its kind in the suite.
+    """
+    known = {result.cell.cell_id: result for result in results}
+
+    def drawn(cells: Sequence[Cell]) -> Iterator[Drawn]:
+        for cell, completions in read(cells) if cells else ():
+            result = known[cell.cell_id]
+            yield Drawn.of(result, completions, rules_of(cell).alpha, (scores or {}).get(cell.cell_id, ()))
+
+    plain = _plain_cells([result.cell for result in results])
+    kept = min(_MOST_TEXTS_OF_A_CELL, _MOST_TEXTS // max(len(plain), 1))
+    prompts = [one.first(kept) for one in drawn(plain)]
+    rows = [
+        *chain.from_iterable(_of_a_prompt(cells, prompts, rules_of) for cells in _by_prompt(drawn, results)),
+        *_across_prompts(prompts),
+    ]
+    return _with_q_values(rows)
+
+
+# ----------------------------------------------------------------------------------------------------- one prompt
+
+
+def _by_prompt(
+    drawn: Callable[[Sequence[Cell]], Iterator[Drawn]], results: Sequence[CellResult]
+) -> Iterator[list[Drawn]]:
+    """The cells of each prompt that have something to be held against, or a road; prompt by prompt, as they come."""
+    groups: dict[Hashable, list[Cell]] = defaultdict(list)
+    for result in results:
+        groups[_prompt_of(result.cell)].append(result.cell)
+    taken = {key: cells for key, cells in groups.items() if len(cells) > 1 or any(c.roads or c.restarts for c in cells)}
+    waiting: dict[Hashable, list[Drawn]] = defaultdict(list)
+    for one in drawn([cell for cells in taken.values() for cell in cells]):
+        key = _prompt_of(one.cell)
+        waiting[key].append(one)
+        if len(waiting[key]) == len(taken[key]):
+            yield waiting.pop(key)
+
+
+def _of_a_prompt(
+    cells: Sequence[Drawn], prompts: Sequence[Drawn], rules_of: Callable[[Cell], Rules]
+) -> Iterator[Contrast]:
+    for sweep in _grouped(cells, lambda cell: (cell.variant, cell.injection)):
+        yield from temperature(sweep)
+    for beside in _grouped(cells, lambda cell: (cell.variant, cell.temperature)):
+        yield from _pushed(beside, prompts)
+    for same_place in _grouped(cells, lambda cell: (cell.injection, cell.temperature)):
+        yield from variants(same_place, rules_of(same_place[0].cell))
+    for one in cells:
+        yield from roads(one)
+
+
+def _pushed(cells: Sequence[Drawn], prompts: Sequence[Drawn]) -> Iterator[Contrast]:
+    """A plain cell and those that were injected with something."""
+    plain = next((one for one in cells if not one.cell.injection), None)
+    if plain is None:
+        return
+    injected = [one for one in cells if one is not plain]
+    for one in injected:
+        yield from injection(one, plain, _least_like(one, prompts))
+        yield from certainty(one, plain)
+    if injected or plain.cell.restarts:
+        yield from restarts(plain, injected)
+
+
+def _least_like(one: Drawn, prompts: Sequence[Drawn]) -> Drawn | None:
+    """The plain cell of another prompt of the suite, of the same model, that has the fewest tags in common."""
+    cell = one.cell
+    others = [
+        other
+        for other in prompts
+        if (other.cell.suite, other.cell.model, other.cell.adapter) == (cell.suite, cell.model, cell.adapter)
+        and other.cell.prompt_id != cell.prompt_id
+    ]
+    return min(others, key=lambda other: len({*other.cell.tags} & {*cell.tags}), default=None)
+
+
+# ---------------------------------------------------------------------------------------------------- all prompts
+
+
+def _plain_cells(cells: Sequence[Cell]) -> list[Cell]:
+    """The first plain cell of each prompt and model, at the temperature nearest to 1; a single draw is none."""
+    found: dict[Hashable, Cell] = {}
+    for cell in cells:
+        if not cell.injection and verdict.has_verdict(cell.sampling):
+            known = found.setdefault(_prompt_of(cell), cell)
+            if cell.variant == known.variant and abs(cell.temperature - 1) < abs(known.temperature - 1):
+                found[_prompt_of(cell)] = cell
+    return list(found.values())
+
+
+def _across_prompts(prompts: Sequence[Drawn]) -> Iterator[Contrast]:
+    for one in prompts:
+        yield from copied(one)
+    groups = _grouped(prompts, lambda cell: (cell.suite, cell.model, cell.adapter))
+    for group in groups:
+        several = len(groups) > 1 and len({one.cell.suite for one in prompts}) < len(groups)
+        on = " ".join(filter(None, ("on", group[0].cell.model, group[0].cell.adapter))) if several else ""
+        yield from sameness(f"all prompts {on}".strip(), group)
+        tags = dict.fromkeys(tag for one in group for tag in one.cell.tags)
+        for tag in tags:
+            tagged = [one for one in group if tag in one.cell.tags]
+            if len(tagged) < len(group):
+                yield from sameness(f"{tag} {on}".strip(), tagged)
+
+
+# ------------------------------------------------------------------------------------------------------- grouping
+
+
+def _prompt_of(cell: Cell) -> Hashable:
+    return cell.suite, cell.prompt_id, cell.model, cell.adapter
+
+
+def _grouped(cells: Sequence[Drawn], key: Callable[[Cell], Hashable]) -> list[list[Drawn]]:
+    groups: dict[Hashable, list[Drawn]] = defaultdict(list)
+    for one in cells:
+        groups[key(one.cell)].append(one)
+    return list(groups.values())
+
+
+def _with_q_values(rows: Sequence[Contrast]) -> list[Contrast]:
+    families: dict[Hashable, list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        if row.p_value is not None:
+            families[row.suite, row.kind].append(at)
+    adjusted = list(rows)
+    for places in families.values():
+        q_values = verdict.q_values([rows[at].p_value or 0.0 for at in places])
+        for at, q_value in zip(places, q_values, strict=True):
+            adjusted[at] = replace(rows[at], q_value=q_value)
+    return adjusted

@@ -1,0 +1,181 @@
+"""Cells that branch off another one: planned when it has been judged, kept in the manifest, the same after any stop."""
+
+import pandas as pd
+import pytest
+
+from collapsecli.engines.scripted import Script, ScriptedEngine
+from collapsecli.errors import IncompleteError, UsageError
+from collapsecli.pipeline import RunPlan, conclude, sample_run
+from collapsecli.runs import RunFolder, SuiteSource
+from collapsecli.suite import load, plan
+
+WARM, COLD = " I met him. We laughed. To the groom!", " It rained. That is all. Good night."
+SUITE = """
+schema: 1
+name: toasts
+sampling: {samples: 32, max_tokens: 40}
+prompts:
+- id: toast
+  text: "To the bride!"
+  inject:
+  - {id: cut, at: {sentences: [1, 2]}}
+  - {id: odd, at: {sentences: 1}, text: " You are a murderer.", continuations: [" Nobody laughed."]}
+  continuations: [" I met", " Never"]
+- {id: coin, text: "Flip a coin.", answer: {choice: [heads, tails]}}
+"""
+ANSWERS = {
+    "toast": {WARM: 0.8, COLD: 0.2},
+    "toast/cut@s1": {" We laughed. To the groom!": 1.0},
+    "toast/cut@s2": {" To the groom!": 1.0},
+    "toast/odd@s1": {" Nobody laughed.": 0.1, " To the groom!": 0.9},
+    "coin": {" Heads.": 0.5, " Tails.": 0.5},
+}
+
+
+class Silent:
+    """Nobody looks on."""
+
+    stopped = False
+
+    def __init__(self):
+        self.heard = []
+
+    def sampling(self, engine, schedule):
+        pass
+
+    def advanced(self, completion, saved):
+        pass
+
+    def noticed(self, what):
+        self.heard.append(what)
+
+
+class Dying(ScriptedEngine):
+    """Dies after some completions."""
+
+    def __init__(self, script, after):
+        super().__init__(script)
+        self.left = after
+
+    def sample(self, requests):
+        for completion in super().sample(requests):
+            if not self.left:
+                raise RuntimeError("the device is gone")
+            self.left -= 1
+            yield completion
+
+
+class Narrow(ScriptedEngine):
+    """Serves no prompt that speaks of laughter."""
+
+    def check(self, cells):
+        super().check(cells)
+        if any("laughed" in cell.injected for cell in cells):
+            raise UsageError("the prompt is too long")
+
+
+def begun(tmp_path, engine, text=SUITE, run_id="r", seed=5, **options):
+    (tmp_path / "s.yaml").write_text(text)
+    suite = load(tmp_path / "s.yaml")
+    cells = plan(suite, model="scripted:s", **options).cells
+    source = SuiteSource(suite.name, "s.yaml", suite.source.sha256, suite.text, {}, suite.rules)
+    run, watch = RunFolder(tmp_path / run_id), Silent()
+    complete = sample_run(run, RunPlan((source,), cells, seed), lambda: engine, watch)
+    return run, complete, watch
+
+
+def rows_of(run):
+    table = pd.read_parquet(run.samples_path)
+    return table[["cell_id", "sample_index", "seed", "prompt", "text"]]
+
+
+def test_branches_are_sampled_after_what_their_plain_cell_says_most_often(tmp_path):
+    run, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    assert complete
+    prompts = rows_of(run).groupby("cell_id").prompt.unique().map(list).to_dict()
+    assert prompts["toast/cut@s1@t1.0"] == ["To the bride! I met him."]
+    assert prompts["toast/cut@s2@t1.0"] == ["To the bride! I met him. We laughed."]
+    assert prompts["toast/odd@s1@t1.0"] == ["To the bride! I met him. You are a murderer."]
+    assert len(rows_of(run)) == 5 * 32
+    injected = {cell.cell_id: cell.injected for cell in run.manifest().cells}
+    assert injected["toast/cut@s2@t1.0"] == " I met him. We laughed."
+
+
+@pytest.mark.parametrize("after", [5, 31, 32, 33, 64, 100, 159])
+def test_a_run_that_died_anywhere_ends_as_if_it_had_not(tmp_path, after):
+    whole, _, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), run_id="whole")
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), after))
+    resumed, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    assert complete
+    pd.testing.assert_frame_equal(rows_of(resumed), rows_of(whole))
+    assert [cell.injected for cell in resumed.manifest().cells] == [cell.injected for cell in whole.manifest().cells]
+
+
+def test_branches_off_an_adaptive_cell_wait_for_the_look_that_decides_it(tmp_path):
+    options = {"max_samples": 128}
+    whole, _, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), run_id="whole", **options)
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), 40), **options)
+    resumed, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), **options)
+    assert complete
+    pd.testing.assert_frame_equal(rows_of(resumed), rows_of(whole))
+
+
+def test_a_branch_that_cannot_be_planned_is_given_up_with_its_reason_and_the_run_is_complete(tmp_path):
+    text = SUITE.replace("[1, 2]", "[1, 9]")
+    script = Script("s", {**ANSWERS, "toast/cut@s9": {" No.": 1.0}})
+    run, complete, watch = begun(tmp_path, ScriptedEngine(script), text)
+    assert complete
+    why = "toast/cut@s9@t1.0 is not sampled: nothing of what toast@t1.0 says most often is longer than 9 sentences"
+    assert watch.heard == [why]
+    conclusions = conclude(run)
+    assert "toast/cut@s9@t1.0" not in {result.cell.cell_id for result in conclusions.results}
+    assert any(note.startswith("toast/cut@s9@t1.0 was not sampled: nothing of") for note in conclusions.notes)
+    assert conclusions.complete
+    assert begun(tmp_path, ScriptedEngine(script), text)[1]  # and stays complete
+
+
+def test_a_branch_that_the_engine_cannot_serve_is_given_up_alone(tmp_path):
+    run, complete, watch = begun(tmp_path, Narrow(Script("s", ANSWERS)))
+    assert complete
+    assert watch.heard == ["toast/cut@s2@t1.0 is not sampled: the prompt is too long"]
+    assert set(rows_of(run).cell_id) == {"toast@t1.0", "toast/cut@s1@t1.0", "toast/odd@s1@t1.0", "coin@t1.0"}
+
+
+def test_an_engine_that_cannot_serve_a_branch_planned_by_another_gives_it_up(tmp_path):
+    """The sitting that planned it died before it drew anything for it."""
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), 33))
+    run, complete, watch = begun(tmp_path, Narrow(Script("s", ANSWERS)))
+    assert complete
+    assert "toast/cut@s2@t1.0 is not sampled: the prompt is too long" in watch.heard
+    assert "toast/cut@s2@t1.0" in run.manifest().given_up
+
+
+def test_another_branch_point_is_another_question_and_refused_on_resume(tmp_path):
+    begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    with pytest.raises(UsageError, match=r"toast/odd@s1@t1\.0 asks something else"):
+        begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), SUITE.replace("a murderer", "a thief"))
+
+
+# --------------------------------------------------------------------------------------------------------------- roads
+
+
+def test_roads_are_scored_and_kept_beside_the_run(tmp_path):
+    run, _, _ = begun(tmp_path, ScriptedEngine(Script("s", {**ANSWERS, "coin": {" Never": 0.5, " Heads.": 0.5}})))
+    scores = pd.read_parquet(run.path / "scores.parquet").set_index(["cell_id", "text"])
+    assert scores.loc[("toast@t1.0", " I met"), "logprob"] == pytest.approx(-0.2231, abs=1e-3)  # ln .8
+    assert scores.loc[("toast@t1.0", " Never"), "logprob"] == float("-inf")
+    assert scores.loc[("toast/odd@s1@t1.0", " Nobody laughed."), "logprob"] == pytest.approx(-2.3026, abs=1e-3)
+    assert set(scores.kind) == {"road"}
+    assert scores.answer.isna().all()
+
+
+def test_a_road_that_was_added_later_is_scored_when_the_run_is_resumed_and_nothing_is_drawn(tmp_path):
+    first, _, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    before = rows_of(first)
+    run, complete, _ = begun(tmp_path, Dying(Script("s", ANSWERS), 0), SUITE.replace('[" I met",', '[" It rained.",'))
+    assert complete
+    assert " It rained." in set(pd.read_parquet(run.path / "scores.parquet").text)
+    pd.testing.assert_frame_equal(rows_of(run), before)
