@@ -153,8 +153,8 @@ REGIMES = (
     Regime(law("h = .1", 0.1, sentences=6), 64, 0.1),
     Regime(law("h = .35, cut after 4", 0.35, sentences=4), 32, 0.35),
     Regime(law("h = .35, a tenth lost", 0.35, sentences=6, lost=0.1), 64, 0.35),
-    Regime(law("a third never returns", 0.5, sentences=6, never=1 / 3), 64),
-    Regime(NOTHING_CHANGED, 64),
+    Regime(law("a third never returns", 0.5, sentences=6, never=1 / 3), 32),
+    Regime(NOTHING_CHANGED, 32),
 )
 
 
@@ -271,11 +271,11 @@ class Typed:
 
 
 TYPED = (
-    Typed("typed: .5 before, .1 after", np.append(0.5, equal(50, 0.01)), np.append(0.1, equal(45, 0.02))),
-    Typed("typed: two of .3 before", np.append([0.3, 0.29], equal(41, 0.01)), np.append([0.1, 0.5], equal(40, 0.01))),
-    Typed("typed: ten equal, nothing changed", equal(10), equal(10)),
-    Typed("typed: ten equal, nothing changed, adaptive", equal(10), equal(10), adaptive=True),
-    Typed("typed: .5, nothing changed", np.append(0.5, equal(50, 0.01)), np.append(0.5, equal(50, 0.01))),
+    Typed(
+        "answers, two of .3 before", np.append([0.3, 0.29], equal(41, 0.01)), np.append([0.1, 0.5], equal(40, 0.01)), 32
+    ),
+    Typed("ten equal answers, nothing changed", equal(10), equal(10)),
+    Typed("ten equal answers, nothing changed", equal(10), equal(10), adaptive=True),
 )
 
 
@@ -303,7 +303,7 @@ def known_of_typed(typed: Typed, runs: int, generator: np.random.Generator) -> I
         yield "same answer", (found["same_ending"].estimate, after)
         yield "same answer, plain", (found["same_ending_plain"].estimate, float(typed.plain.max()))
         yield "same answer, difference", (found["same_ending_difference"].estimate, after - before)
-        if typed.plain is typed.pushed or np.array_equal(typed.plain, typed.pushed):
+        if np.array_equal(typed.plain, typed.pushed):
             yield "same answer, p of no difference", p_is_kept(found["same_ending_difference"])
 
 
@@ -336,7 +336,7 @@ def main() -> None:
     for row in rows(RUNS):
         held = f"{row.held:.4f} ± {row.standard_error:.4f}"
         print(
-            f"{row.interval:33} {row.regime:45} {row.plan:15} {row.runs:5} {held} width {row.width:.3f} {row.outcome}"
+            f"{row.interval:33} {row.regime:35} {row.plan:14} {row.runs:5} {held} width {row.width:.3f} {row.outcome}"
         )
     print(f"{time.monotonic() - began:.0f} s")
 

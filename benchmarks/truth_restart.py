@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,12 +21,16 @@ from collapsecli.contrasts.restart import restarts
 from collapsecli.engines import SampleRequest
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.judge import judge_cell
+from collapsecli.metrics.shares import difference
+from collapsecli.metrics.shares import share as share_of
 from collapsecli.records import Cell, Completion, Estimate, Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from known import Integers
+
+    from collapsecli.records import CellResult
 
 SHARES = (0.01, 0.05, 0.3, 0.5, 0.9)
 AGAINST = (*SHARES, 0.99)
@@ -35,9 +39,11 @@ RUNS = 10_000
 SEED = 20_260_103
 _LOSS_SHARE = 0.1
 _LOOKS = (16, 32, 64, 128)
+_HALF = RULES.collapsed
 _THROUGH_ALL = 64  # draws
 _RUNS_FOR_ONE_THROUGH_ALL = 20
 _PROMPT = "The best man raised his glass."
+_MARKER = "The End"
 _ANEW, _ON = " He wept. The End.\n\nIt was spring in the garden.", " He wept, and it was spring in the garden."
 
 
@@ -58,19 +64,17 @@ class Found(NamedTuple):
     p_value: float
 
 
-def _cell(cell_id: str, injection: str, draws: int) -> Cell:
-    return Cell(
-        cell_id, "truth", "toast", "", injection, 1.0, "known", "", _PROMPT, (), "", Sampling(samples=draws)
-    )  # fmt: skip
+def _cell(cell_id: str, injection: str) -> Cell:
+    return Cell(cell_id, "truth", "toast", "", injection, 1.0, "known", "", _PROMPT, (), "", Sampling())
 
 
-PLAIN, INJECTED = _cell("toast@t1.0", "", 1), _cell("toast/murderer@t1.0", "murderer", 1)
+PLAIN, INJECTED = _cell("toast@t1.0", ""), _cell("toast/murderer@t1.0", "murderer")
 
 
 @cache
-def said_of(plain: Counted, injected: Counted, alpha: float = RULES.alpha) -> Found:
-    """What `restarts` says of two cells with these counts, at an error rate of each."""
-    return _said(_drawn(PLAIN, plain, alpha), _drawn(INJECTED, injected, alpha))
+def said_of(plain: Counted, injected: Counted) -> Found:
+    """What `restarts` says of two cells with these counts."""
+    return _said(_drawn(PLAIN, plain), _drawn(INJECTED, injected))
 
 
 def _said(plain: Drawn, injected: Drawn) -> Found:
@@ -80,15 +84,21 @@ def _said(plain: Drawn, injected: Drawn) -> Found:
     return Found(before.estimate, after.estimate, apart.estimate, apart.p_value)
 
 
-def _drawn(cell: Cell, counted: Counted, alpha: float) -> Drawn:
-    texts = [_ANEW] * counted.hits + [_ON] * (counted.n - counted.hits)
-    completions = tuple(replace(_completion(cell), text=text, sample_index=at) for at, text in enumerate(texts))
-    return Drawn(judge_cell(cell, [], RULES), completions, counted.lost, alpha)
+def _drawn(cell: Cell, counted: Counted) -> Drawn:
+    anew, on = _completion(cell, _ANEW), _completion(cell, _ON)
+    completions = (anew,) * counted.hits + (on,) * (counted.n - counted.hits)
+    return Drawn(_result(cell), completions, counted.lost, RULES.alpha)
 
 
 @cache
-def _completion(cell: Cell) -> Completion:
-    return Completion(cell.cell_id, 0, 0, _PROMPT, _ON, (), (), None, 1, "stop")
+def _completion(cell: Cell, text: str) -> Completion:
+    return Completion(cell.cell_id, 0, 0, _PROMPT, text, (), (), None, 1, "stop")
+
+
+@cache
+def _result(cell: Cell) -> CellResult:
+    """Of a cell that is searched for one marker: the others would only take time."""
+    return judge_cell(replace(cell, restarts=(_MARKER,)), [], RULES)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
@@ -106,7 +116,7 @@ def rows(runs: int) -> Iterator[Row]:
             several = [said_of(Counted(hits, draws), Counted(more, draws)) for hits, more in pairs]
             yield from _of_differences(several, plain, injected, f"N = {draws}")
     yield from _with_losses(runs, generator)
-    yield from _at_any_look(runs, generator)
+    yield from _adaptive(runs, generator)
     yield from _through_the_engine(max(runs // _RUNS_FOR_ONE_THROUGH_ALL, 1))
 
 
@@ -139,22 +149,27 @@ def _with_losses(runs: int, generator: np.random.Generator) -> Iterator[Row]:
         yield from _of_differences(several, plain, injected, plan)
 
 
-def _at_any_look(runs: int, generator: np.random.Generator) -> Iterator[Row]:
-    """Two adaptive cells, each stopped at the look that is worst: the interval must hold at all pairs of looks."""
-    alpha = RULES.alpha / len(_LOOKS)
-    for plain, injected in ((0.01, 0.99), (0.05, 0.3), (0.3, 0.3), (0.5, 0.5), (0.9, 0.05)):
-        before, after = _at_looks(plain, runs, generator), _at_looks(injected, runs, generator)
-        worst = []
-        for one, other in zip(before.tolist(), after.tolist(), strict=True):
-            ends = [
-                said_of(Counted(hits, n), Counted(more, m), alpha).difference
-                for (hits, n), (more, m) in itertools.product(
-                    zip(one, _LOOKS, strict=True), zip(other, _LOOKS, strict=True)
-                )
-            ]
-            worst.append(Estimate(0.0, max(end.low or 0.0 for end in ends), min(end.high or 0.0 for end in ends)))
+def _adaptive(runs: int, generator: np.random.Generator) -> Iterator[Row]:
+    """Two adaptive cells, each sampled until its share is surely below or above one half: as verdicts are."""
+    for plain, injected in ((0.01, 0.99), (0.05, 0.3), (0.3, 0.3), (0.45, 0.45), (0.9, 0.05)):
+        before, after = (_at_looks(share, runs, generator).tolist() for share in (plain, injected))
+        found = columns(_difference(_stopped(more), _stopped(hits)) for hits, more in zip(before, after, strict=True))
         regime = f"{injected:g} against {plain:g}"
-        yield row_of("restart_difference", regime, "at every pair of looks", columns(worst), injected - plain)
+        yield row_of("restart_difference", regime, f"adaptive to {_LOOKS[-1]}", found, injected - plain)
+
+
+def _stopped(hits: Sequence[int]) -> Estimate:
+    """The share at the look that decides, or at the last one, from the hits (K,) until each."""
+    looks = [_share_at_look(count, draws) for count, draws in zip(hits, _LOOKS, strict=True)]
+    return next((one for one in looks if (one.low or 0.0) > _HALF or (one.high or 0.0) < _HALF), looks[-1])
+
+
+@cache
+def _share_at_look(hits: int, draws: int) -> Estimate:
+    return share_of(hits, draws, RULES.alpha / len(_LOOKS))
+
+
+_difference = lru_cache(maxsize=1 << 20)(difference)
 
 
 def _at_looks(share: float, runs: int, generator: np.random.Generator) -> Integers:

@@ -62,6 +62,26 @@ def test_what_is_not_there_yet_is_refused_with_its_line_and_never_ignored(tmp_pa
     assert said in err
 
 
+def test_formats_of_the_command_line_are_cells_of_the_plan(suite_file, capfd):
+    assert main(["check", str(suite_file), "--formats", "raw", "--formats", "chat", "--only", "coin"]) == 0
+    out = capfd.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["coin[format=raw]@t1.0", "coin[format=chat]@t1.0"]
+
+
+def test_a_continuation_that_another_one_covers_is_a_warning_and_no_fault(suite_file, capfd):
+    suite_file.write_text(suite_file.read_text() + '    continuations: [" Paris", " Paris, of course."]\n')
+    assert main(["check", str(suite_file)]) == 0
+    line = suite_file.read_text().splitlines().index('    continuations: [" Paris", " Paris, of course."]') + 1
+    said = f"warning: {suite_file}:{line}:31: the continuation `Paris, of course.` begins with `Paris`"
+    assert capfd.readouterr().err.startswith(said)
+
+
+def test_a_suite_that_is_neither_a_file_nor_built_in_is_told_what_is(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "quickstrt"]) == 2
+    assert "no such file, and none built in of that name; did you mean quickstart?" in capfd.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------------------------- report
 
 
@@ -144,6 +164,8 @@ def test_summary_says_the_same_as_the_tables(run):
     assert summary["flags"] == {"flagged": 1, "open": 0, "expected": 2}
     assert [cell["verdict"] for cell in summary["cells"]] == cells["verdict"].tolist()
     assert [cell["mode_mass_low"] for cell in summary["cells"]] == cells["mode_mass_low"].tolist()
+    contrasts = pd.read_parquet(run / "contrasts.parquet")
+    assert [row["metric"] for row in summary["contrasts"]] == contrasts["metric"].tolist()
 
 
 # ------------------------------------------------------------------------------------------------------------- schema
@@ -158,7 +180,7 @@ def test_schema_of_the_suite_accepts_the_suite_and_refuses_a_misspelt_one(suite_
         jsonschema.validate({**suite, "promts": []}, schema)
 
 
-@pytest.mark.parametrize("name", ["samples", "cells", "modes"])
+@pytest.mark.parametrize("name", ["samples", "cells", "modes", "contrasts"])
 def test_schema_of_a_file_explains_every_column_of_it(run, capfd, name):
     assert main(["schema", name]) == 0
     columns = json.loads(capfd.readouterr().out)

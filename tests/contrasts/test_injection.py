@@ -16,7 +16,7 @@ from collapsecli.judge import judge_cell
 from collapsecli.metrics.categorical import clopper_pearson
 from collapsecli.metrics.shares import difference, p_equal, share
 from collapsecli.modes import like_any
-from collapsecli.records import Branch, ChoiceAnswer, Estimate, IntegerAnswer, Rules
+from collapsecli.records import Branch, ChoiceAnswer, Estimate, Rules
 
 ALPHA = 0.05
 PLAIN, PUSHED, OTHER = "toast@t1.0", "toast/murderer@t1.0", "dance@t1.0"
@@ -454,21 +454,15 @@ def test_without_readable_answers_the_ending_is_undefined_and_says_why(texts, pl
     assert whose in row.label
 
 
-def test_the_p_value_is_honest_though_the_mode_was_the_largest_of_many():
-    """Thirty equal answers, and an injection that changes nothing: the mode of all draws seems to be rarer after it."""
-    generator, runs = np.random.default_rng(7), 60
-    honest = of_all_draws = 0
-    for _ in range(runs):
-        answers = generator.integers(0, 30, (2, 256)).tolist()
-        injected, plain = (
-            make([f" {one}." for one in row], answer=IntegerAnswer(0, 29))
-            for make, row in zip((pushed, drawn), answers, strict=True)
-        )
-        rows = rows_of(injected, plain)
-        honest += rows["same_ending_difference", None].p_value <= ALPHA
-        mode = plain.result.modes[0]
-        of_all_draws += p_equal(injected.answers.count(mode.text), 256, mode.count, 256) <= ALPHA
-    assert honest <= 2 * ALPHA * runs < of_all_draws
+@pytest.mark.parametrize(
+    "even", [[" Heads."] * 4, [" Heads."] * 3 + [" Tails."], [" Heads."] * 2 + [" Tails.", " Edge."]]
+)
+def test_the_p_value_does_not_count_the_draws_that_chose_the_mode(even):
+    """They hold more of it than there is: with them, thirty equal answers differ from themselves in 16 % of cells."""
+    odd = [" Heads.", " Tails.", " Heads.", " Tails."]
+    plain = drawn([text for pair in zip(even, odd, strict=True) for text in pair], **COIN)
+    row = rows_of(pushed([" Tails."] * 7 + [" Heads."], **COIN), plain)["same_ending_difference", None]
+    assert row.p_value == p_equal(1, 8, 2, 4)
 
 
 def test_the_p_value_pays_for_every_pair_of_looks():

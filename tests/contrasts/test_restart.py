@@ -283,7 +283,7 @@ def test_a_megabyte_of_text_is_searched_in_no_time(unit):
     began = time.process_time()
     for continued in (True, False):
         marker_in(text, continued=continued)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 4
 
 
 def test_only_the_beginning_of_a_text_is_looked_at():

@@ -24,7 +24,7 @@ RULES = Rules()
 
 
 def drawn(variant, texts, lost=(), given=None, look=None, **changes):
-    """A cell that said some texts, and was judged at a look or after all; at the places in `lost` the request failed."""
+    """A cell that said some texts, judged at a look or after all; requests at the places in `lost` failed."""
     changes = {"answer": COIN, "equivalence": "exact", "expect": Expect("none"), **changes}
     cell = make_cell(f"coin[{variant}]@t1.0", prompt_id="coin", variant=variant, samples=len(texts), **changes)
     completions = [

@@ -290,7 +290,7 @@ def test_files_carry_the_schema_version_the_run_and_the_fingerprint(run):
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("name", ["samples", "cells", "modes", "scores"])
+@pytest.mark.parametrize("name", ["samples", "cells", "modes", "contrasts", "scores"])
 def test_the_columns_of_a_file_are_a_contract(name):
     from collapsecli.runs import TABLES
 

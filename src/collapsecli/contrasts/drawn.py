@@ -46,8 +46,9 @@ class Drawn:
 
     def first(self, draws: int) -> Drawn:
         """The same cell with its first draws alone, and of these the texts alone."""
-        texts = (replace(one, token_ids=(), token_logprobs=(), prompt="") for one in self.completions[:draws])
-        return replace(self, completions=tuple(texts), lost=min(self.lost, max(0, draws - len(self.completions))))
+        kept = [one for one in self.completions if one.sample_index < draws]
+        texts = tuple(replace(one, token_ids=(), token_logprobs=(), prompt="") for one in kept)
+        return replace(self, completions=texts, lost=min(draws, self.result.look) - len(kept))
 
     @property
     def cell(self) -> Cell:

@@ -46,7 +46,7 @@ def injection(injected: Drawn, plain: Drawn, other: Drawn | None) -> Iterator[Co
     The reference, and a text's ending, are chosen from draws that no share is counted in, so every share is of
     independent draws and has an exact interval. The mode of typed answers is chosen from all plain draws: its own share
     has the interval of the mode mass, which allows for that, and the p-value compares the mode of the even half in the
-    odd half. A test on all draws would find a difference where there is none in up to 16 % of cells.
+    odd half. With all draws it would find a difference in 16 % of cells of thirty equal answers that did not change.
 
     A plain cell at temperature 0 is one completion: the reference, and no ceiling. Nothing is said where fewer than 4
     plain completions, or no injected ones, came back.
@@ -133,7 +133,9 @@ def half_life(returns: Returns, alpha: float) -> Estimate:
     """The sentences in which half of those not yet back return, if each sentence returns with one probability h.
 
     ln 2 / -ln(1 - h), h = returns / sentences at risk, with the Clopper-Pearson ends of h exchanged. The high end is
-    None if the text may never return, and so is the value if none did. A lost draw counts at the lower end of h as one
+    None if the text may never return, and so is the value if none did. A text stops being at risk when it returns, so the
+    sentences are no fixed number of trials; in 224 simulated settings (1 to 128 texts, h from .02 to .9, lengths equal
+    or not) the interval missed in at most 4.9 %. A lost draw counts at the lower end of h as one
     that was at risk for as long as any other without returning, at the upper end as one that returned at once. Where
     some completions never return, h falls and no half-life describes the curve: it is the short number beside it.
     """

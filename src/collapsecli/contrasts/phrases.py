@@ -18,7 +18,7 @@ from collapsecli.modes.weights import RAREST, weight, word_weights
 from collapsecli.modes.words import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from collapsecli.contrasts.pairs import Integers
     from collapsecli.records import Estimate
@@ -31,6 +31,7 @@ FEWEST_WITH, LEAST_SHARE = 2, 0.05  # completions of a prompt that hold a phrase
 COPIED_RUN = 6
 COMMON = weight(50, 100)  # a word in the answers to half of all prompts
 _NEARLY_ALL = 0.9
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,59 +115,83 @@ class _Run(NamedTuple):
     place: int
 
 
+class _Corpus(NamedTuple):
+    """Completions of V prompts as T words on end.
+
+    words: (T,) numbers of the words, spelled as `spelled` says. texts, places, ends: (T,) the completion of each word,
+    its place there, and where the completion ends among all words. prompts: the prompt of each completion. fewest: (V,)
+    completions of a prompt that must hold a run, for it to occur there.
+    """
+
+    words: Integers
+    texts: Integers
+    places: Integers
+    ends: Integers
+    prompts: Integers
+    fewest: Integers
+    spelled: list[str]
+
+    @staticmethod
+    def of(texts: Sequence[Sequence[Words | None]]) -> _Corpus:
+        """From V times M completions as words, None for those that are lost."""
+        known = [(prompt, words) for prompt, row in enumerate(texts) for words in row if words]
+        numbers: dict[str, int] = {}
+        words = [numbers.setdefault(word, len(numbers)) for _, text in known for word in text]
+        lengths = np.array([len(text) for _, text in known], np.int64)
+        ends = np.repeat(np.cumsum(lengths), lengths)
+        came_back = np.array([sum(text is not None for text in row) for row in texts])
+        return _Corpus(
+            words=np.array(words, np.int64),
+            texts=np.repeat(np.arange(len(known)), lengths),
+            places=np.arange(len(words)) - ends + np.repeat(lengths, lengths),
+            ends=ends,
+            prompts=np.array([prompt for prompt, _ in known], np.int64),
+            fewest=np.maximum(FEWEST_WITH, np.ceil(LEAST_SHARE * came_back - _ROUNDING)).astype(np.int64),
+            spelled=list(numbers),
+        )
+
+
 def _shared_runs(texts: Sequence[Sequence[Words | None]]) -> Iterator[_Run]:
     """The runs of words that occur in two prompts or more, the shortest first.
 
     Every run is named by the name of the run without its last word and by that word. A run occurs nowhere where that
     shorter one does not, so all others are dropped on the way.
     """
-    known = [(place, words) for place, row in enumerate(texts) for words in row if words]
-    numbers: dict[str, int] = {}
-    words = np.array([numbers.setdefault(word, len(numbers)) for _, text in known for word in text], np.int64)
-    lengths = np.array([len(text) for _, text in known], np.int64)
-    text_of, ends = np.repeat(np.arange(len(known)), lengths), np.repeat(np.cumsum(lengths), lengths)
-    place_of = np.arange(len(words)) - ends + np.repeat(lengths, lengths)
-    prompt_of = np.array([place for place, _ in known], np.int64)
-    sizes = np.array([sum(text is not None for text in row) for row in texts])
-    fewest = np.maximum(FEWEST_WITH, np.ceil(LEAST_SHARE * sizes - 1e-9)).astype(np.int64)
-    spelled = list(numbers)
-    begins, names = np.arange(len(words)), np.zeros(len(words), np.int64)
+    corpus = _Corpus.of(texts)
+    begins = np.arange(len(corpus.words))
+    names = np.zeros_like(begins)
     for length in range(1, LONGEST + 1):
-        fits = begins + length <= ends[begins]
-        begins, names = begins[fits], names[fits]
-        _, first, names = np.unique(
-            names * len(numbers) + words[begins + length - 1], return_index=True, return_inverse=True
-        )
-        prompts, holding = _occurrences(names, text_of[begins], prompt_of, fewest)
+        fits = begins + length <= corpus.ends[begins]
+        begins = begins[fits]
+        spelling = names[fits] * len(corpus.spelled) + corpus.words[begins + length - 1]
+        _, first, names = np.unique(spelling, return_index=True, return_inverse=True)
+        occurring = _occurrences(names, corpus.texts[begins], corpus)
         if length >= SHORTEST:
-            earliest = np.full(len(first), len(words))
-            np.minimum.at(earliest, names, place_of[begins])
-            for name, places in prompts.items():
-                run = words[begins[first[name]] :][:length].tolist()
-                yield _Run(tuple(spelled[word] for word in run), places, holding[name], int(earliest[name]))
-        kept = np.isin(names, list(prompts))
+            earliest = np.full(len(first), len(corpus.words))
+            np.minimum.at(earliest, names, corpus.places[begins])
+            for name, (prompts, holding) in occurring.items():
+                run = corpus.words[begins[first[name]] :][:length].tolist()
+                yield _Run(tuple(corpus.spelled[word] for word in run), prompts, holding, int(earliest[name]))
+        kept = np.isin(names, list(occurring))
         begins, names = begins[kept], names[kept]
 
 
-def _occurrences(
-    names: Integers, texts: Integers, prompt_of: Integers, fewest: Integers
-) -> tuple[dict[int, tuple[int, ...]], Mapping[int, int]]:
-    """The prompts in which each named run occurs, where these are two or more, and how many completions hold it there.
+def _occurrences(names: Integers, texts: Integers, corpus: _Corpus) -> dict[int, tuple[tuple[int, ...], int]]:
+    """For each run that occurs in two prompts or more, these, and how many of their completions hold it.
 
-    names, texts: the run and the text at each place; prompt_of: the prompt of each text; fewest: of each prompt, the
-    completions that must hold a run.
+    names, texts: the run, and the completion, at each place where a run begins.
     """
-    held = np.unique(names * max(len(prompt_of), 1) + texts)
-    name, prompt = held // max(len(prompt_of), 1), prompt_of[held % max(len(prompt_of), 1)]
-    pairs, counts = np.unique(name * len(fewest) + prompt, return_counts=True)
-    occurs = counts >= fewest[pairs % len(fewest)]
-    found: dict[int, tuple[int, ...]] = {}
-    holding: dict[int, int] = {}
+    texts_in_all, prompts_in_all = max(len(corpus.prompts), 1), len(corpus.fewest)
+    held = np.unique(names * texts_in_all + texts)
+    by_prompt = held // texts_in_all * prompts_in_all + corpus.prompts[held % texts_in_all]
+    pairs, counts = np.unique(by_prompt, return_counts=True)
+    occurs = counts >= corpus.fewest[pairs % prompts_in_all]
+    found: dict[int, tuple[tuple[int, ...], int]] = {}
     for pair, count in zip(pairs[occurs].tolist(), counts[occurs].tolist(), strict=True):
-        run, place = divmod(pair, len(fewest))
-        found[run] = (*found.get(run, ()), place)
-        holding[run] = holding.get(run, 0) + count
-    return {run: places for run, places in found.items() if len(places) > 1}, holding
+        name, prompt = divmod(pair, prompts_in_all)
+        prompts, holding = found.get(name, ((), 0))
+        found[name] = ((*prompts, prompt), holding + count)
+    return {name: one for name, one in found.items() if len(one[0]) > 1}
 
 
 # ----------------------------------------------------------------------------------------------------------- choice

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 def variants(cells: Sequence[Drawn], rules: Rules) -> Iterator[Contrast]:
     """The rows of cells of one prompt that differ in their variant alone; none for fewer than two.
 
-    The subject is the prompt, with its injection, and with its temperature unless that is 1. Each interval has the
-    error rate of the cell with the most looks; pooled are draws up to the earliest look at which a cell was judged.
+    The subject is the prompt, with its injection, and with its temperature unless that is 1. An interval about one
+    variant has the error rate of its cell, any other that of the cell with the most looks. Pooled are draws up to the
+    earliest look at which a cell was judged.
 
     pooled_mode_mass, pooled_verdict: the mode of the mixture of all variants, and what the rules say of its mass.
     others_mode, others_say: the mode of all other variants by its share in this one, and what it says, in a row of its

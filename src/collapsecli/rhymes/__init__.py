@@ -33,7 +33,8 @@ def rhyme_scheme(text: str, *, cut: bool = False) -> str | None:
     like in English is what is heard), dialects, or words of unusual spelling that are not in the list of `irregular`.
     """
     stanza = _first_stanza(text[:CHARACTERS_READ])
-    if stanza is None or (cut and stanza.ends_the_text and len(stanza.lines) <= LINES_HEARD):
+    is_cut = cut or len(text) > CHARACTERS_READ
+    if stanza is None or (is_cut and stanza.ends_the_text and len(stanza.lines) <= LINES_HEARD):
         return None
     return _scheme([_last_word(line) for line in stanza.lines[:LINES_HEARD]])
 
