@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from known import zipf
@@ -20,14 +20,14 @@ from truth_rule import RULES
 
 from collapsecli.contrasts.certainty import bin_medians, certainty
 from collapsecli.contrasts.drawn import Drawn
-from collapsecli.engines import SampleRequest
-from collapsecli.engines.scripted import Script, ScriptedEngine
+from collapsecli.engines import SampleRequest, ScoreRequest
+from collapsecli.engines.scripted import _END, Script, ScriptedEngine
 from collapsecli.judge import judge_cell
 from collapsecli.metrics.likelihood import token_rate
 from collapsecli.records import Cell, Completion, Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from known import Floats
 
@@ -37,6 +37,7 @@ DRAWS = (32, 64, 128)
 RUNS = 4_000
 SEED = 20_260_104
 _TEXTS = 4_001
+_JUMP_NATS = 0.1
 _THROUGH_ALL = 64  # draws
 _RUNS_FOR_ONE_THROUGH_ALL = 10
 
@@ -76,32 +77,27 @@ def medians(law: Law, width: int) -> Floats:
 
 
 def _completion(logprobs: Floats) -> Completion:
-    return Completion(
-        "", 0, 0, "", "text", (), logprobs, float(logprobs.sum()), 1, "stop", logprob_kind="sampling"
-    )  # fmt: skip
+    by_token = cast("Sequence[float]", logprobs)  # an array, as completions read from a table have
+    return Completion("", 0, 0, "", "", (), by_token, float(logprobs.sum()), 1, "stop", logprob_kind="sampling")
 
 
 def _laws() -> Iterator[Law]:
     generator = np.random.default_rng(SEED)
     of_words: Floats = -np.log(zipf(7))
     yield Law.of(
-        "1 to 12 tokens, each of seven words",
+        "1 to 12 words of seven",
         (generator.choice(of_words, length, p=zipf(7)) for length in generator.integers(1, 13, _TEXTS)),
     )
     yield Law.of(
-        "20 to 180 tokens, some texts duller than others",
+        "20 to 180 tokens",
         (generator.exponential(generator.gamma(2.0, 0.6), length) for length in generator.integers(20, 181, _TEXTS)),
     )
     yield Law.of("the longer, the duller", (_of_two_kinds(generator) for _ in range(_TEXTS)))
     said = generator.exponential(0.05, 12)
-    yield Law.of(
-        "0.9 one text",
-        (said if generator.random() < 0.9 else generator.exponential(1.5, 40) for _ in range(_TEXTS)),
-    )  # fmt: skip
-    yield Law.of(
-        "half of the texts sure, half not: a jump at the median",
-        (np.full(8, 0.2 if place % 2 else 2.0) for place in range(_TEXTS - 1)),
-    )
+    often = generator.random(_TEXTS) < 0.9
+    yield Law.of("0.9 one text", (said if one else generator.exponential(1.5, 40) for one in often.tolist()))
+    # Any number between 0.2 and 2 is a median: the interval is to hold both ends.
+    yield Law.of("half sure, half not", (np.full(8, 0.2 if place % 2 else 2.0) for place in range(_TEXTS - 1)))
 
 
 def _of_two_kinds(generator: np.random.Generator) -> Floats:
@@ -149,8 +145,9 @@ def rows(runs: int) -> Iterator[Row]:
 
 
 def _rows(plain: Law, injected: Law, several: Iterable[Sequence[Contrast]], plan: str) -> Iterator[Row]:
-    """Both ends of the median of a law that jumps there are claimed to be held, each by itself."""
+    """Where a law jumps at the median, its lowest and its highest one are each to be held."""
     laws = {PLAIN.cell_id: plain, INJECTED.cell_id: injected}
+    compared = f"{injected.name} against {plain.name}"
     curves: dict[tuple[str, int], list[tuple[Estimate, float, float]]] = defaultdict(list)
     apart: list[Estimate] = []
     for found in several:
@@ -162,14 +159,79 @@ def _rows(plain: Law, injected: Law, several: Iterable[Sequence[Contrast]], plan
             low, high = medians(laws[row.cell_id or ""], width)[:, place].tolist()
             curves[row.cell_id or "", place].append((row.estimate, low, high))
     for (cell_id, place), of_bin in curves.items():
-        estimates, lows, highs = zip(*of_bin, strict=True)
-        regime = f"{laws[cell_id].name}, bin {place}"
-        for truth in (lows, highs) if lows != highs else (lows,):
-            yield row_of("surprisal", regime, plan, columns(estimates), np.array(truth))
-    truth = injected.rate - plain.rate
-    yield row_of("surprisal_difference", f"{injected.name} against {plain.name}", plan, columns(apart), truth)
+        estimates, lows, highs = (list(column) for column in zip(*of_bin, strict=True))
+        role = "plain" if cell_id == PLAIN.cell_id else "injected"
+        regime, found_of_runs = f"{compared}: {role}, bin {place}", columns(estimates)
+        if highs[0] - lows[0] < _JUMP_NATS:
+            yield row_of("surprisal", regime, plan, found_of_runs, np.array(lows))
+        else:
+            yield row_of("surprisal", f"{regime}, lowest median", plan, found_of_runs, np.array(lows))
+            yield row_of("surprisal", f"{regime}, highest median", plan, found_of_runs, np.array(highs))
+    yield row_of("surprisal_difference", compared, plan, columns(apart), injected.rate - plain.rate)
 
 
 def _width(along: Sequence[Contrast]) -> int:
     """The width of the bins of a run: the second one begins there; a single bin may have any."""
     return next((round(row.at) for row in along if row.at), 1)
+
+
+# -------------------------------------------------------------------------------------------------- through the engine
+
+_SCRIPT = Script(
+    "certainty",
+    {
+        "toast": {" To peace and joy.": 60, " My dear old friends.": 25, " I am glad.": 15},
+        "toast/murderer": {
+            f" {who} {what}.": first * second
+            for who, first in (("I", 35), ("You", 25), ("They", 20), ("Somebody", 12), ("Nobody", 8))
+            for what, second in (("ran", 6), ("hid under the table", 3), ("laughed", 1))
+        },
+    },
+)
+
+
+def _through_the_engine(runs: int) -> Iterator[Row]:
+    """The same with completions of the scripted engine, judged."""
+    engine = ScriptedEngine(_SCRIPT)
+    plain, injected = (_law_of(engine, cell) for cell in (PLAIN, INJECTED))
+    several = []
+    for run in range(runs):
+        cells = []
+        for place, cell in enumerate((INJECTED, PLAIN)):
+            asked = replace(cell, sampling=Sampling(samples=_THROUGH_ALL))
+            request = SampleRequest(asked, (2 * run + place) << 20, tuple(range(_THROUGH_ALL)))
+            completions = list(engine.sample([request]))
+            cells.append(Drawn.of(judge_cell(asked, completions, RULES), completions, RULES.alpha))
+        several.append(list(certainty(*cells)))
+    yield from _rows(plain, injected, several, f"N = {_THROUGH_ALL}, through the engine")
+
+
+def _law_of(engine: ScriptedEngine, cell: Cell) -> Law:
+    """Every answer of a script as often as it weighs."""
+    name = cell.cell_id.rpartition("@")[0]
+    answers = _SCRIPT.answers[name]
+    scores = [
+        next(engine.score([ScoreRequest(text, cell, (*engine.tokens(cell, text), _END))])).token_logprobs
+        for text in answers
+    ]
+    texts = (
+        -np.array(logprobs)
+        for logprobs, weight in zip(scores, answers.values(), strict=True)
+        for _ in range(round(weight))
+    )
+    return Law.of(f"script of {name}", texts)
+
+
+def main() -> None:
+    """Print the rows."""
+    began = time.monotonic()
+    for row in rows(RUNS):
+        held = f"{row.held:.4f} ± {row.standard_error:.4f}"
+        print(
+            f"{row.interval:21} {row.regime:80} {row.plan:28} {row.runs:6} {held} width {row.width:.3f} {row.outcome}"
+        )
+    print(f"{time.monotonic() - began:.0f} s, nominal {NOMINAL:g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Found = Mapping[tuple[str, float | None], Contrast]
 
 SEED = 20_260_101
-BY_ENGINE = 40  # runs of each regime that are drawn and judged as a probe draws and judges them
+BY_ENGINE = 20  # runs of each regime that are drawn and judged as a probe draws and judges them
 RUNS = 4_000
 BY_SENTENCE = (1, 2, 5)
 
@@ -152,7 +152,7 @@ class Regime:
 REGIMES = (
     Regime(law("h = .1", 0.1, sentences=6), 64, 0.1),
     Regime(law("h = .35, cut after 4", 0.35, sentences=4), 32, 0.35),
-    Regime(law("h = .35, a tenth lost", 0.35, sentences=6, lost=0.1), 64, 0.35),
+    Regime(law("h = .35, a tenth lost", 0.35, sentences=6, lost=0.1), 32, 0.35),
     Regime(law("a third never returns", 0.5, sentences=6, never=1 / 3), 32),
     Regime(NOTHING_CHANGED, 32),
 )
@@ -197,7 +197,7 @@ class Drawer:
 
 
 def pairs(regime: Regime, runs: int, generator: np.random.Generator) -> Iterator[tuple[Drawn, Drawn]]:
-    """An injected cell and its plain one, run by run; what the first say is drawn by the engine."""
+    """An injected cell and its plain one, run by run; the first runs are drawn by the engine."""
     pushed, plain = Drawer(regime.pushed, regime.draws), Drawer(PLAIN, regime.draws)
     for run in range(runs):
         if run < BY_ENGINE:

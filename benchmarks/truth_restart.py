@@ -145,7 +145,8 @@ def _with_losses(runs: int, generator: np.random.Generator) -> Iterator[Row]:
             before, after = Counted(hits - lost, draws - lost, lost), Counted(more, draws - more_lost, more_lost)
             several.append(said_of(before, after))
         plan = f"N = {draws}, some lost"
-        yield row_of("restarts", f"{plain:g}", plan, columns(one.plain for one in several), plain)
+        regime = f"{plain:g} beside {injected:g}"
+        yield row_of("restarts", regime, plan, columns(one.plain for one in several), plain)
         yield from _of_differences(several, plain, injected, plan)
 
 

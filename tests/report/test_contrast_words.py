@@ -11,6 +11,8 @@ from contrast_rows import (
     MURDERER,
     SURE,
     TOAST,
+    by_sentence,
+    make_curve,
     make_restart_difference,
     make_restarts,
     make_row,
@@ -157,3 +159,23 @@ def test_of_many_roads_the_least_probable_are_shown():
     screen = screen_of(rows)
     assert [int(k) for k in re.findall(r"“road (\d)”", screen)] == [8, 7, 6, 5, 4, 3]
     assert "and 3 more" in screen
+
+
+def test_names_that_would_look_alike_when_cut_stand_whole_on_lines_of_their_own():
+    """Of two long ids of one prompt the middle is cut, which is where they differ."""
+    names = [f"a-prompt-with-a-long-name/injection-number-{k}-of-many@t0.0" for k in (1, 2)]
+    rows = [one for name in names for one in make_curve("injection", name, "returned", by_sentence([(0.5, 0.4, 0.6)]))]
+    lines = [line.strip() for line in screen_of(rows).splitlines()]
+    assert all(name in lines for name in names)
+    assert not any("…" in line for line in lines)
+
+
+def test_what_a_single_draw_did_is_said_in_words():
+    rows = [
+        *make_curve("injection", TOAST, "returned", by_sentence([(1.0, 0.02, 1.0)]), n=1),
+        make_row("injection", TOAST, "same_ending", (0.0, 0.0, 0.98), n=1, label="The end."),
+    ]
+    screen = " ".join(screen_of(rows).split())
+    assert "1 draw: yes" in screen
+    assert "its one draw ends otherwise than the plain one: “The end.”" in screen
+    assert "98" not in screen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -12,9 +13,7 @@ from rich.text import Text
 from collapsecli.cli.screen import say, show
 from collapsecli.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+_WAYS_ON = "`collapse probe NAME -m MODEL` runs one, `collapse suites NAME` prints it."
 
 
 def suites(
@@ -26,7 +25,7 @@ def suites(
     from collapsecli.suite import builtin
 
     if name is None:
-        show([_table(path for path in map(builtin.find, builtin.names()) if path), Text(), Text(_WAYS_ON)])
+        show([_table(builtin.names()), Text(), Text(_WAYS_ON)])
         return
     path = builtin.find(name)
     if path is None:
@@ -34,24 +33,26 @@ def suites(
     say(path.read_text("utf-8").removesuffix("\n"))
 
 
-_WAYS_ON = (
-    "`collapse probe NAME -m MODEL` runs one, `collapse suites NAME` prints it, `collapse check NAME` shows its cells"
-)
+def headline(text: str) -> str:
+    """What a suite's text says first: its head comment up to a colon or the end of a sentence; "" where it has none."""
+    head = re.match(r"(?:#[^\n]*(?:\n|$))+", text)
+    said = " ".join(line.lstrip("#").strip() for line in head[0].splitlines()) if head else ""
+    return re.split(r"[:;.](?:\s|$)|(?<=[?!])\s", said, maxsplit=1)[0]
 
 
-def _table(paths: Iterator[Path]) -> Table:
-    from collapsecli.suite import load, plan
+def _table(names: tuple[str, ...]) -> Table:
+    from collapsecli.suite import builtin, load_all, plan
 
     table = Table(box=None, pad_edge=False)
     table.add_column("suite", no_wrap=True)
     for heading in ("prompts", "cells", "completions", "tokens"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("what it asks", overflow="fold")
-    for path in paths:
-        suite = load(path)
+    paths = [path for path in map(builtin.find, names) if path]
+    for name, suite in zip(names, load_all(paths), strict=True):
         totals = plan(suite, model="").totals
         table.add_row(
-            Text(path.stem),
+            name,
             f"{len(suite.prompts):,}",
             f"{totals.cells:,}",
             f"{totals.completions:,}",
@@ -61,16 +62,6 @@ def _table(paths: Iterator[Path]) -> Table:
     return table
 
 
-def headline(text: str) -> str:
-    """The first comment of a suite's text, up to its first colon or the end of its first sentence; "" where none is."""
-    comment = re.match(r"(?:#[^\n]*\n)+", text)
-    lines = comment[0].splitlines() if comment else []
-    said = " ".join(line.lstrip("#").strip() for line in lines)
-    return re.split(r"[:;.](?:\s|$)", said, maxsplit=1)[0]
-
-
 def _near(name: str, known: tuple[str, ...]) -> str:
-    import difflib
-
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -32,7 +32,8 @@ def certainty(injected: Drawn, plain: Drawn) -> Iterator[Contrast]:
     of one text depend on each other, so each text gives one value, the median of its own tokens there. The interval is
     exact for the median over texts (see `shares.median`) and needs at least six; a bin that fewer than four reach is
     left out. Both cells have the same bins: at most 16 of equal width, as far as nine in ten completions reach.
-    `surprisal_difference`: nats per token, injected minus plain, each a ratio of sums.
+    `surprisal_difference`: nats per token, injected minus plain, each a ratio of sums. It has no interval where one of
+    them has none: below 16 completions, and where all seem to be the same one.
 
     Nothing where the log-probabilities of either cell are not known token by token, or are not those of the
     distribution sampled from.

@@ -98,7 +98,7 @@ def _pushed(cells: Sequence[Drawn], prompts: Sequence[Drawn]) -> Iterator[Contra
     for one in injected:
         yield from injection(one, plain, _least_like(one, prompts))
         yield from certainty(one, plain)
-    if injected or plain.cell.restarts:
+    if verdict.has_verdict(plain.cell.sampling) and (injected or plain.cell.restarts):
         yield from restarts(plain, injected)
 
 

@@ -128,10 +128,11 @@ def restarts(plain: Drawn, injected: Sequence[Drawn]) -> Iterator[Contrast]:
 def marker_in(text: str, markers: Sequence[Marker] = DEFAULT_PATTERNS, *, continued: bool) -> str | None:
     """The first marker with which a completion begins anew, as it stands there; None where it does not.
 
-    A marker that has no text after it ended the text; other markers are no text. In a text that the
-    prompt began and the completion `continued`, a marker counts from the first character on: that text was left. In a
-    text of its own (the answer in a chat, or to a question or a request) a heading or "Once upon a time" within the
-    first 20 words is how it begins; a marker that closes ("The End", an end-of-text mark) counts all the same.
+    A marker that has no text after it ended the text; other markers are no text. In a completion that goes on with a
+    text which the prompt began (`continued`), it counts from the first character on: that text was left. Where the
+    completion is a text of its own (the answer in a chat, or to a question or a request), a heading or "Once upon a
+    time" within its first 20 words is how it begins; a marker that closes ("The End", an end-of-text mark) counts all
+    the same.
 
     Only the first `MOST_CHARACTERS` are looked at.
     """
@@ -184,7 +185,7 @@ def _end_of_text(text: str, markers: Sequence[Marker]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """How many of `n` known texts begin anew, and with what most of them do; `lost` ones are not known."""
+    """How many of `n` known texts begin anew, and with what `marker` most of them do; `lost` ones are not known."""
 
     hits: int
     n: int
@@ -202,7 +203,8 @@ def _count(cell: Drawn) -> _Count:
     found = Counter(marker for text in texts if (marker := marker_in(text, markers, continued=continued)) is not None)
     hits, n = found.total(), len(texts)
     most = found.most_common(1)[0][0] if found else ""
-    return _Count(hits, n, lost, " ".join(most.split())[:_MOST_OF_LABEL], share(hits, n, cell.alpha, lost))
+    label = " ".join(most.split())[:_MOST_OF_LABEL].rstrip()
+    return _Count(hits, n, lost, label, share(hits, n, cell.alpha, lost))
 
 
 def _share_of(cell: Drawn, count: _Count) -> Iterator[Contrast]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collapsecli.records import Completion
 
 REFERENCES = 16  # a fixed number: the more sentences a text is held against, the more often it is alike one by chance
-CANDIDATES = 1024
+CANDIDATES = 1024  # more would cost time, and what is said again and again is among the first
 
 
 @dataclass(frozen=True, slots=True)

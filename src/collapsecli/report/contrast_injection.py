@@ -49,6 +49,14 @@ def _share(subject: Subject, metric: str, by: float) -> Estimate:
     return UNDEFINED if row is None else row.estimate
 
 
+def _share_or_draw(subject: Subject, metric: str, by: float) -> Text:
+    """A share with its interval; of a single draw what it did."""
+    row = subject.curve(metric).get(by)
+    if row is not None and row.n == 1:
+        return Text("1 draw: yes" if row.estimate.value else "1 draw: no", "dim")
+    return wording.share(_share(subject, metric, by))
+
+
 def _entry(subject: Subject, by: float) -> Entry | None:
     curve = subject.curve("returned")
     words = tuple(filter(None, (_half_life(subject.estimate("half_life")), _same_ending(subject))))
@@ -56,7 +64,7 @@ def _entry(subject: Subject, by: float) -> Entry | None:
         return None
     line = (
         Text(subject.name),
-        *(wording.share(_share(subject, metric, by)) for metric in ("returned", "floor", "ceiling")),
+        *(_share_or_draw(subject, metric, by) for metric in ("returned", "floor", "ceiling")),
         Text(sparkline([row.estimate.value for row in curve.values()], 0.0, 1.0)),
         Text(str(curve[by].n) if by in curve else "", "dim"),
     )
@@ -78,7 +86,10 @@ def _same_ending(subject: Subject) -> str:
     row = subject.row("same_ending")
     if row is None or row.estimate == UNDEFINED:
         return ""
-    said = f"ends in {wording.quoted(row.label, _MOST_QUOTED)}: {wording.share_words(row.estimate)} of {row.n}"
+    ending = wording.quoted(row.label, _MOST_QUOTED)
+    if row.n == 1:
+        return f"its one draw ends {'as' if row.estimate.value else 'otherwise than'} the plain one: {ending}"
+    said = f"ends in {ending}: {wording.share_words(row.estimate)} of {row.n}"
     plain = subject.row("same_ending_plain")
     if plain is None:
         return said

@@ -94,14 +94,20 @@ def tabulated(
     """A table with its heading for a screen of `width` columns; no line of it wraps, the sentences do.
 
     The columns of numbers, flush right, are as wide as their widest. Names have what is left, and share it with a last
-    column of `quotes`, flush left.
+    column of `quotes`, flush left. Names that would look alike there stand whole on a line of their own.
     """
     titles = (Text(heading[0], "bold"), *(Text(title, "dim") for title in heading[1:]))
     lines = [titles, *(line for entry in entries for line in entry.lines)]
     widths, gap = _widths(lines, width, quotes=quotes), _gap(width)
     blocks: list[Text | Padding] = [_line(titles, widths, gap, quotes=quotes)]
+    looks = Counter(shortened(entry.lines[0][0].plain, widths[0]) for entry in entries)
     for entry in entries:
-        blocks += [_line(line, widths, gap, quotes=quotes) for line in entry.lines]
+        (name, *numbers), *others = entry.lines
+        if looks[shortened(name.plain, widths[0])] > 1:
+            blocks.append(Text(shortened(name.plain, width), name.style, no_wrap=True))
+            name = Text()
+        lines = [(name, *numbers), *others]
+        blocks += [_line(line, widths, gap, quotes=quotes) for line in lines]
         blocks += [Padding(Text(words), (0, 0, 0, _INDENT)) for words in entry.words]
     return blocks
 
