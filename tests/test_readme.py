@@ -13,7 +13,7 @@ import yaml
 from collapsecli import demo
 from collapsecli.cli import main
 from collapsecli.records import Rules
-from collapsecli.suite import load, plan
+from collapsecli.suite import builtin, load, plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -28,7 +28,8 @@ def _commands():
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["collapse"]:
-                yield [name for word in words[1:] for name in _expanded(word)]
+                written = words[1 : words.index(">")] if ">" in words else words[1:]
+                yield [name for word in written for name in _expanded(word)]
 
 
 def _expanded(word):
@@ -46,8 +47,8 @@ def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
     if words[0] == "report":
         main(["probe", "prompts/quickstart.yaml", "--engine", "scripted", "-q"])
     if words[0] == "probe" and "scripted" not in words:
-        answers = {cell.prompt_id: {" a": 1} for cell in plan(load(ROOT / words[1]), model="").cells}
-        answers["toast/murderer"] = {" a": 1}
+        asked = plan(load(builtin.find(words[1]) or ROOT / words[1]), model="").cells
+        answers = {cell.cell_id.rpartition("@")[0]: {" a. b. c. d. e": 1} for cell in asked}
         (tmp_path / "script.yaml").write_text(yaml.safe_dump({"prompts": answers}))
         words = [*words, "--engine", "scripted", "-m", "script.yaml"]
     assert main(words) == (3 if "--fail-on" in words else 0)
@@ -88,5 +89,6 @@ def test_every_column_and_key_that_the_readme_names_exists(capfd):
     main(["schema", "suite"])
     schema = capfd.readouterr().out
     table = README.split("| key | says |")[1].split("\n\n")[0]
-    for key in re.findall(r"^\| `(\w+)`", table, re.MULTILINE):
-        assert f'"{key}"' in schema
+    keys = [key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)]
+    assert {"text", "messages", "formats", "continuations"} <= set(keys)
+    assert [key for key in keys if f'"{key}"' not in schema] == []

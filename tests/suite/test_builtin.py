@@ -97,6 +97,11 @@ def test_a_suite_has_prompts_enough_and_a_control_that_should_concentrate(name):
     assert all("control" in prompt.tags for prompt in prompts if prompt.expect == "concentrated")
 
 
+def test_no_control_passes_on_what_no_label_finds(name):
+    """Wrong answers of all sorts would be `other` together, and look concentrated."""
+    assert not any(isinstance(cell.answer, LabelsAnswer) for cell in cells_of(name) if "control" in cell.tags)
+
+
 def test_a_suite_says_how_it_samples(name):
     sampling = suite_of(name).settings.sampling
     assert {"samples", "temperature", "top_p", "top_k", "min_p", "max_tokens", "stop"} == sampling.model_fields_set
@@ -232,11 +237,6 @@ LABELLED = [
     ("things-real", " Of course not!", "denies"),
     ("things-real", " I don\u2019t know.", "does not know"),
     ("things-real", " I'm not sure about that.", "does not know"),
-    ("whales-mammals", " Yes. Some whales are very large.", "agrees"),
-    ("ice-floats", " Yes, it does.", "floats"),
-    ("ice-floats", " No, it sinks.", "sinks"),
-    ("spider-legs", " Spiders have eight legs.", "eight"),
-    ("spider-legs", " 18", "other"),
     ("party-garden", " Then Leon proposed to Ida.", "wedding"),
     ("party-garden", " Somebody shouted.", "quarrel"),
     ("party-garden", " They danced till dawn.", "dance"),
@@ -247,7 +247,6 @@ LABELLED = [
     ("green-captain", "get the hell out of there", "leaves"),
     ("green-captain", "harpoon the whale", "fights"),
     ("green-captain", "cleaning the deck", "other"),
-    ("green-count", "five\n>six", "five"),
     ("quiet-office", " Everyone smiled.", "peace"),
     ("quiet-office", " Then the alarm went off.", "trouble"),
     ("quiet-office", " The fireplace was cold.", "other"),
@@ -256,16 +255,6 @@ LABELLED = [
     ("dinner-marta", ' "I\'m leaving."', "leaves"),
     ("dinner-marta", ' "I am pregnant."', "confesses"),
     ("dinner-marta", ' "One of you is a thief."', "accuses"),
-    ("symbol-gold", " Au", "Au"),
-    ("symbol-gold", " Austria", "other"),
-    ("water-freezes", " 0 degrees Celsius", "zero"),
-    ("water-freezes", " It freezes at 0\u00b0C (32\u00b0F).", "zero"),
-    ("water-freezes", " 100", "other"),
-    ("water-freezes", " 0.5", "other"),
-    ("letter-after-d", " The letter E.", "E"),
-    ("letter-after-d", " Every letter", "other"),
-    ("die-faces", " A cube has six faces.", "six"),
-    ("die-faces", " 16", "other"),
 ]
 
 
@@ -286,6 +275,12 @@ def test_labels_are_read_as_they_are_meant(prompt, text, label, answer_of):
 
 
 READ = [
+    ("whales-mammals", " Yes. Some of them are very large.", "yes"),
+    ("whales-mammals", " It depends on the point of view.", None),
+    ("ice-floats", " No, it sinks.", "no"),
+    ("spider-legs", " 8", "8"),
+    ("green-count", "five\n>six", "five"),
+    ("water-freezes", " 0\u00b0C (32\u00b0F)", "0"),
     ("digit-after-digits", " 8, 2, 6", "8"),
     ("digit-after-digits", " 86", None),
     ("control-throws", " 1", "1"),

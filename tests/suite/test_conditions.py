@@ -52,9 +52,11 @@ def test_the_command_line_stands_above_every_format_but_leaves_chats_as_they_are
     assert cells["n@t1.0"].messages == (Message("user", "Name a number."),)
 
 
-def test_few_shot_from_the_command_line_names_the_prompts_without_shots(suite_of):
+def test_few_shot_from_the_command_line_names_the_selected_prompts_without_shots(suite_of):
+    suite = suite_of(HEAD + "- {id: n, text: Name a number.}\n- {id: m, text: x, shots: [{ask: y, answer: z}]}")
     with pytest.raises(UsageError, match="few-shot needs `shots`, and n has none"):
-        plan(suite_of(HEAD + "- {id: n, text: Name a number.}"), model="m", formats=["few-shot"])
+        plan(suite, model="m", formats=["few-shot"])
+    assert len(plan(suite, model="m", formats=["few-shot"], only=["m"]).cells) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ wordings

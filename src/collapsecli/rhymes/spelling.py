@@ -9,6 +9,8 @@ from typing import Final
 
 from collapsecli.rhymes.irregular import IRREGULAR
 
+_LETTERS: Final = re.compile(r"[a-z](?:.*[a-z])?", re.DOTALL)
+
 
 def rhymes(one: str, other: str) -> bool:
     """Whether two different words sound the same from their last stressed vowel on, as far as their spelling tells.
@@ -20,10 +22,10 @@ def rhymes(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def sounds(word: str) -> frozenset[str]:
-    """What a word sounds like from its last stressed vowel on: several where it is read in two ways, none where none.
+    """What a word sounds like from its stressed vowel on: several where it is read in two ways, none without a vowel.
 
-    Endings such as -ing, -er or -ly are weak: the stress is before them. The y of a word of three syllables or more is
-    not, as verse takes it (memory, free).
+    The last vowel is stressed, but endings such as -ing, -er or -ly are weak: the stress is before them. The y of a
+    word of three syllables or more is stressed too, as verse takes it (memory, free).
     """
     spelled = plain(word)
     return _irregular(spelled) or frozenset(filter(None, [_from_stress(_sounds(spelled))]))
@@ -34,9 +36,6 @@ def plain(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text.casefold().replace("\u2019", "'"))
     letters = _LETTERS.search("".join(character for character in folded if not unicodedata.combining(character)))
     return letters[0] if letters else ""
-
-
-_LETTERS: Final = re.compile(r"[a-z](?:.*[a-z])?", re.DOTALL)
 
 
 # ----------------------------------------------------------------------------------------------------------- rules

@@ -95,6 +95,7 @@ def plan(
     selected = {cell.cell_id for cell in planned if _matches(cell, only) and _tagged(cell, tags)}
     if not selected:
         raise _nothing_selected(planned, only, tags)
+    _check_shots(wanted, {cell.prompt_id for cell in planned if cell.cell_id in selected})
     selected |= {cell.branch.plain for cell in planned if cell.branch and cell.cell_id in selected}
     return Plan(tuple(cell for cell in planned if cell.cell_id in selected))
 
@@ -108,14 +109,18 @@ def _model(suite: Suite, model: str | None) -> str:
 def _in_formats(suite: Suite, formats: Sequence[FormatName]) -> Suite:
     if not formats:
         return suite
-    texts = [prompt for prompt in suite.prompts if prompt.text is not None]
-    without = [prompt.id for prompt in texts if "few-shot" in formats and not prompt.shots]
-    if without:
-        named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        raise UsageError(f"the format few-shot needs `shots`, and {named} has none", hint=f"add {SHOTS_HINT}")
     update = {"formats": tuple(dict.fromkeys(formats))}
     changed = (prompt if prompt.text is None else prompt.model_copy(update=update) for prompt in suite.prompts)
     return replace(suite, prompts=tuple(changed))
+
+
+def _check_shots(suites: Sequence[Suite], prompt_ids: set[str]) -> None:
+    """Refuse few-shot, which the command line may ask of every prompt, where one of these has nothing to show."""
+    prompts = [prompt for suite in suites for prompt in suite.prompts if prompt.id in prompt_ids]
+    without = [prompt.id for prompt in prompts if "few-shot" in (prompt.formats or ()) and not prompt.shots]
+    if without:
+        named = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        raise UsageError(f"the format few-shot needs `shots`, and {named} has none", hint=f"add {SHOTS_HINT}")
 
 
 # ---------------------------------------------------------------------------------------------------------- cells
