@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from statistics import median
@@ -294,7 +295,7 @@ def _contrasts(found: Figures) -> str:
         (name.removeprefix("coverage of "), group)
         for name, rows in found.items()
         if name.startswith("coverage of ")
-        for group in rows
+        for group in sorted(rows, key=lambda one: (one["interval"], _first_number(one["plan"]), one["plan"]))
     ]
     lines = [
         (kind, f"`{group['interval']}`", group["plan"], f"{group['runs']:,}", f"{len(group['held'])}",
@@ -304,6 +305,10 @@ def _contrasts(found: Figures) -> str:
     ]  # fmt: skip
     headings = ("kind", "interval", "plan", "runs", "laws", "lowest", "s.e.", "median", "mean width", "verdict")
     return table(headings, lines, 3)
+
+
+def _first_number(plan: str) -> int:
+    return int(next(iter(re.findall(r"\d+", plan)), 0))
 
 
 def pair(_figures: Figures) -> str:
