@@ -46,7 +46,7 @@ def test_where_the_exemplar_is_too_short_the_earliest_deep_enough_text_of_its_mo
 
 def test_nothing_is_left_to_say_after_the_last_sentence_so_it_is_no_branch_point():
     why = planned(branch(3), PLAIN, drawn(WARM, WARM))
-    assert why == "nothing of what toast@t1.0 says most often is longer than 3 sentences"
+    assert why == "what toast@t1.0 says most often has 3 sentences at most"
 
 
 def test_a_sentence_that_the_limit_cut_off_is_no_place_to_branch():

@@ -35,8 +35,9 @@ def planned(cell: Cell, plain: Cell, completions: Sequence[Completion]) -> Cell 
         said = finished(completion.text, cut=completion.finish_reason == "length")
         if len(said) > branch.sentences:
             return replace(cell, injected=_beginning(said, branch))
-    longest = f"{branch.sentences} sentence" + ("s" if branch.sentences > 1 else "")
-    return f"nothing of what {plain.cell_id} says most often is longer than {longest}"
+    longest = max(len(finished(one.text, cut=one.finish_reason == "length")) for one in in_mode)
+    length = "no sentence" if not longest else "one sentence" if longest == 1 else f"{longest} sentences at most"
+    return f"what {plain.cell_id} says most often has {length}"
 
 
 def _beginning(said: Sequence[str], branch: Branch) -> str:

@@ -170,7 +170,7 @@ def conclude(
     """
     from threadpoolctl import threadpool_limits
 
-    from collapsecli.contrasts.gather import contrasts_of
+    from collapsecli.contrasts.groups import contrasts_of
     from collapsecli.judge import judge
 
     manifest = run.manifest()
@@ -199,7 +199,7 @@ def conclude(
         surplus_p_value=_surplus(draws),
         notes=(
             *(manifest.engine.notes if manifest.engine else ()),
-            *(f"{cell_id} was not sampled: {why}" for cell_id, why in manifest.given_up.items()),
+            *_branch_notes(manifest),
             *_thought_notes(results),
         ),
         rules=tuple(judged_by.items()),
@@ -387,6 +387,13 @@ def _surplus(draws: DrawsCheck) -> float | None:
     from collapsecli.metrics.likelihood import surplus_p_value
 
     return surplus_p_value(draws.repeats, draws.expected + draws.expected_of_lost) if draws.draws else None
+
+
+def _branch_notes(manifest: Manifest) -> Iterator[str]:
+    """Which cells of the second wave were not sampled, those of one reason together."""
+    for why in dict.fromkeys(manifest.given_up.values()):
+        cells = [cell_id for cell_id, reason in manifest.given_up.items() if reason == why]
+        yield f"not sampled: {', '.join(cells)}: {why}"
 
 
 def _thought_notes(results: Sequence[CellResult]) -> tuple[str, ...]:

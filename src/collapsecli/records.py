@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from collapsecli.errors import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -170,11 +172,15 @@ class Branch:
 class Road:
     """A text that would be consistent after the prompt: its probability is scored, not sampled.
 
-    `place` is where the suite says it.
+    `place` is where the suite says it: file, line and column, both from 1.
     """
 
     text: str
-    place: str = ""
+    place: tuple[str, int, int] = ("", 0, 0)
+
+    def fault(self, message: str, hint: str) -> Fault:
+        """What is wrong with it, at its place."""
+        return Fault(*self.place, message, hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from makers import make_cell
 from collapsecli import demo
 from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest, start_engine
 from collapsecli.engines.scripted import Script, ScriptedEngine
-from collapsecli.errors import UsageError
-from collapsecli.records import Message, Road
+from collapsecli.errors import SuiteError, UsageError
+from collapsecli.records import Branch, Message, Road
 
 COIN = make_cell("coin@t1.0", text="Q: Flip a coin.\nA:", samples=64, max_tokens=16)
 NUMBER = make_cell("number@t1.0", text="Q: Tell me a random integer between 1 and 100.\nA:", max_tokens=16)
@@ -166,10 +166,14 @@ BROKEN_ROADS = [
 @pytest.mark.vllm
 @pytest.mark.parametrize(("prompt", "road", "why"), BROKEN_ROADS)
 def test_a_road_that_is_not_its_own_tokens_is_refused_with_its_line(subjects, prompt, road, why):
-    cell = replace(COIN, text=prompt, roads=(Road(road, "suite.yaml:7:12"),))
-    with pytest.raises(UsageError, match=why) as raised:
-        subjects("vllm").engine.check([COIN, cell])
-    assert raised.value.message.startswith("suite.yaml:7:12: the ")
+    cell = replace(COIN, text=prompt, roads=(Road(road, ("suite.yaml", 7, 12)),))
+    with pytest.raises(SuiteError) as raised:
+        subjects("vllm").engine.check(
+            [COIN, cell, replace(cell, cell_id="again@t1.0"), replace(cell, branch=Branch("x", 1))]
+        )
+    (fault,) = raised.value.faults  # once, though several cells have it
+    assert str(fault).startswith("suite.yaml:7:12: the ")
+    assert why in str(fault)
 
 
 @pytest.mark.vllm

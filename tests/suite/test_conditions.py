@@ -101,6 +101,11 @@ def test_selecting_a_branch_selects_the_cell_that_it_leaves(cells_of):
     assert list(cells_of(suite, only=["toast/cut@*"])) == ["toast@t1.0", "toast/cut@s2@t1.0"]
 
 
+def test_a_cell_is_selected_by_the_name_that_a_report_gives_it(cells_of):
+    suite = HEAD + "- {id: toast, text: To the groom!, temperatures: [1, 0.5], inject: [{id: dark, text: x}]}"
+    assert list(cells_of(suite, only=["toast/dark"])) == ["toast/dark@t1.0", "toast/dark@t0.5"]
+
+
 def test_a_chat_is_injected_too(cells_of):
     cells = cells_of(HEAD + "- {id: c, messages: [{role: user, content: A toast}], inject: [{id: i, text: 'You are'}]}")
     assert cells["c/i@t1.0"].injected == "You are"
@@ -126,9 +131,9 @@ def test_roads_stand_once_at_the_temperature_nearest_to_one_with_the_place_they_
         HEAD + "- id: r\n  text: Are {{ x }} real?\n  vars: {x: [bugs]}\n  temperatures: [0, 1.5, 0.7]\n"
         '  continuations: [" Yes, {{ x }} are."]\n  inject: [{id: i, text: " No", continuations: [" way"]}]'
     )
-    place = f"{tmp_path}/suite.yaml"
-    assert cells["r[x=bugs]@t0.7"].roads == (Road(" Yes, bugs are.", f"{place}:8:19"),)
-    assert cells["r[x=bugs]/i@t0.7"].roads == (Road(" way", f"{place}:9:49"),)
+    file = f"{tmp_path}/suite.yaml"
+    assert cells["r[x=bugs]@t0.7"].roads == (Road(" Yes, bugs are.", (file, 8, 19)),)
+    assert cells["r[x=bugs]/i@t0.7"].roads == (Road(" way", (file, 9, 49)),)
     assert not any(cell.roads for name, cell in cells.items() if "@t0.7" not in name)
 
 
@@ -160,6 +165,17 @@ FAULTS = [
     pytest.param("vars: §{format: [a]}", "`format` is what the variants of `formats` are called", id="a taken name"),
     pytest.param("paraphrases: §[x]", "the text stands among its `paraphrases` too", id="no other wording"),
     pytest.param("paraphrases: [§'{{ y }}']", "undeclared template variable `y`", id="a variable in a wording"),
+    pytest.param("paraphrases: [§'{{ y.a }}']", "undeclared template variable `y.a`", id="a look inside, without vars"),
+    pytest.param(
+        "paraphrases: [§'{% for x in y %}a{% endfor %}']",
+        "undeclared template tag `for x …`",
+        id="a loop, without vars",
+    ),
+    pytest.param(
+        "vars: {}, paraphrases: [§'{% for x in y %}a{% endfor %}']",
+        "a template of a suite names variables and chooses by them; this one loops",
+        id="a loop in a wording",
+    ),
     pytest.param("continuations: [§'{{ y }}']", "undeclared template variable `y`", id="a variable in a road"),
     pytest.param(
         "vars: {}, continuations: [§'{% for x in y %}a{% endfor %}']", "a template of a suite names", id="a loop"
@@ -176,6 +192,13 @@ def test_one_fault_is_one_line_at_its_place(keys, fault, faults_of):
     line = "- {id: a, text: x, " + keys + "}"
     found = faults_of(HEAD + line.replace("§", ""))
     assert any(one.startswith(f"4:{line.index('§') + 1}: {fault}") for one in found), found
+
+
+def test_a_wording_without_a_variable_would_ask_the_same_twice(faults_of):
+    line = "- {id: a, text: 'Are {{ x }} real?', vars: {x: [bugs, dreams]}, paraphrases: [Are they?]}"
+    found = faults_of(HEAD + line)
+    place = f"4:{line.index('Are they') + 1}"
+    assert found == [f"{place}: this wording does not use the variable `x`: its values would ask the same"]
 
 
 SHARED_FAULTS = [

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from collapsecli.cli.options import FormatNames, MaxSamples, Only, Samples, Suites, Tags
-from collapsecli.cli.plans import load_suites
 from collapsecli.cli.screen import show
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ def check(
     tag: Tags = None,
 ) -> None:
     """Validate suites and show the plan: cells, completions, the most tokens and disk they can take."""
+    from collapsecli.cli.plans import load_suites
     from collapsecli.suite import plan
 
     planned = plan(

@@ -43,6 +43,9 @@ class ProgressDisplay:
             console=console,
             refresh_per_second=_REFRESHES_PER_SECOND,
             transient=True,
+            # What libraries print goes to the log: rich would catch it before it gets there, and show it above the bar.
+            redirect_stdout=False,
+            redirect_stderr=False,
             disable=not self._live,
         )
         self._began = self._last_line = time.monotonic()

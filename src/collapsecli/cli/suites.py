@@ -13,7 +13,10 @@ from rich.text import Text
 from collapsecli.cli.screen import say, show
 from collapsecli.errors import UsageError
 
-_WAYS_ON = "`collapse probe NAME -m MODEL` runs one, `collapse suites NAME` prints it."
+_WAYS_ON = (
+    "`collapse probe NAME -m MODEL` runs one, `collapse suites NAME` prints it. The bundled demo models know the world "
+    "of quickstart alone."
+)
 
 
 def suites(

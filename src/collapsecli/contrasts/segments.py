@@ -142,17 +142,17 @@ class Returns:
 
     @classmethod
     def of(cls, reference: Reference, texts: Sequence[Said], lost: int, *, passed: int = 0) -> Returns:
-        """When some texts came back, read from the place on where `passed` sentences have gone by.
+        """When some texts came back; with `passed` sentences gone by, from that place on, of those that go on there.
 
-        One that ended before that place never stood there; of one that was cut off before it nothing is known.
+        One that ended by then was never to come back; of one that was cut off by then nothing is known.
         """
-        there = [text for text in texts if len(text.segments) >= passed]
+        there = [text for text in texts if not passed or len(text.segments) > passed]
         rests = [text.segments[passed:] for text in there]
         return cls(
             reference.found_in(rests),
             np.array([len(rest) for rest in rests], np.int64),
             np.array([text.cut for text in there], np.bool_),
-            lost + sum(text.cut for text in texts if len(text.segments) < passed),
+            lost + sum(text.cut for text in texts if passed and len(text.segments) <= passed),
         )
 
     def by(self, sentence: int) -> tuple[int, int, int]:

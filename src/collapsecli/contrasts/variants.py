@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     Row = Callable[..., Contrast]
 
 
-def variants(cells: Sequence[Drawn], rules: Rules) -> Iterator[Contrast]:
+def variants(cells: Sequence[Drawn], rules: Rules, common: str = "") -> Iterator[Contrast]:
     """The rows of cells of one prompt that differ in their variant alone; none for fewer than two.
 
-    The subject is the prompt, with its injection, and with its temperature unless that is 1. An interval about one
+    The subject is the prompt, with what the variants have in common (`common`) and their injection, and with their
+    temperature unless that is 1. An interval about one
     variant has the error rate of its cell, any other that of the cell with the most looks. Pooled are draws up to the
     earliest look at which a cell was judged.
 
@@ -57,7 +58,7 @@ def variants(cells: Sequence[Drawn], rules: Rules) -> Iterator[Contrast]:
     if len(asked) < 2:
         return
     first, alpha = asked[0].cell, min(one.alpha for one in asked)
-    row = partial(Contrast, "variants", first.suite, _subject(first))
+    row = partial(Contrast, "variants", first.suite, _subject(first, common))
     for one in asked:
         if not _is_readable(one):
             yield row("others_mode", UNDEFINED, 0, one.cell.cell_id, label=one.cell.variant)
@@ -237,8 +238,8 @@ def less_than_others(pool: Pool, variant: int, mode: int, alpha: float) -> Estim
 # -------------------------------------------------------------------------------------------------------------- words
 
 
-def _subject(cell: Cell) -> str:
-    injection = f"/{cell.injection}" if cell.injection else ""
+def _subject(cell: Cell, common: str) -> str:
+    injection = (f"[{common}]" if common else "") + (f"/{cell.injection}" if cell.injection else "")
     return cell.prompt_id + injection + ("" if cell.temperature == 1 else f"@t{cell.temperature!r}")
 
 

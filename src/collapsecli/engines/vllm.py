@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from collapsecli import demo
 from collapsecli.engines import SampleRequest, Score
-from collapsecli.errors import EngineStartError, UsageError
+from collapsecli.errors import EngineStartError, SuiteError, UsageError
 from collapsecli.hardware import processor_name
 from collapsecli.records import Completion, EngineInfo, Message
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from collapsecli.engines import EngineOptions, ScoreRequest
+    from collapsecli.errors import Fault
     from collapsecli.records import Cell
 
 # One request draws this many completions of a cell: they share their prefill and leave together, the rest goes on.
@@ -132,10 +133,12 @@ class VllmEngine:
         return 1 if self._on_cpu else self._window // 2
 
     def check(self, cells: Sequence[Cell]) -> None:
+        faults = [fault for cell in cells if cell.branch is None for fault in self._road_faults(cell)]
+        if faults:
+            raise SuiteError(list(dict.fromkeys(faults)))
         too_long = []
         for cell in cells:
             self._check_sampling(cell)
-            self._check_roads(cell)
             need = len(self._prompt(cell).token_ids) + cell.sampling.max_tokens
             if need > self._max_tokens_in_context:
                 too_long.append(f"{cell.cell_id} ({need} tokens)")
@@ -153,22 +156,21 @@ class VllmEngine:
         except ValueError as error:
             raise UsageError(f"vLLM cannot sample {cell.cell_id} as asked: {_reason(error)}") from error
 
-    def _check_roads(self, cell: Cell) -> None:
+    def _road_faults(self, cell: Cell) -> Iterator[Fault]:
         """A road is scored token by token: its tokens must be its own, after this prompt as by themselves."""
         prompt = self._prompt(cell)
         for road in cell.roads:
             own = list(self.tokens(cell, road.text))
             joined = self._encoded(prompt.text + road.text, is_chat=bool(cell.messages))
             if joined != [*prompt.token_ids, *own]:
-                raise UsageError(
-                    f"{road.place or cell.cell_id}: the continuation {road.text!r} is tokenised otherwise after this "
-                    "prompt than by itself",
-                    hint="the space between the two usually belongs to the continuation, not to the prompt",
+                yield road.fault(
+                    f"the continuation {road.text!r} is tokenised otherwise after this prompt than by itself",
+                    "begin it with a whole word; a space between the two belongs to the continuation",
                 )
-            if (read := self._read_back(prompt, own)) != road.text:
-                raise UsageError(
-                    f"{road.place or cell.cell_id}: the model's tokens of the continuation {road.text!r} say {read!r}",
-                    hint="write it in words and signs that the model has",
+            elif (read := self._read_back(prompt, own)) != road.text:
+                yield road.fault(
+                    f"the model's tokens of the continuation {road.text!r} say {read!r}",
+                    "write it in words and signs that the model has",
                 )
 
     def sample(self, requests: Iterable[SampleRequest | None]) -> Generator[Completion, None, None]:

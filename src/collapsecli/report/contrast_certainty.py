@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collapsecli.records import Contrast, Estimate
 
 
+_LEAST_TOP = 1.0  # nats: differences of a few hundredths are no hills
+
+
 @dataclass(frozen=True, slots=True)
 class _Curves:
     """The surprisal of an injected cell and of its plain one, each by the first token of a bin."""
@@ -45,7 +48,7 @@ def certainty_block(rows: Sequence[Contrast], names: Mapping[str, str], width: i
     told = sorted((one for one in map(_curves, subjects_of(rows, names)) if one.places), key=_surest)
     shown = told[:MOST_SUBJECTS]
     medians = [row.estimate.value for one in shown for curve in (one.after, one.plain) for row in curve.values()]
-    top = max((median for median in medians if median is not None), default=0.0)
+    top = max((_LEAST_TOP, *(median for median in medians if median is not None)))
     bars = max((len(one.places) for one in shown), default=0)
     stretches = ("first tokens", "last tokens")[: 2 if width >= WIDE else 1]
     heading = ("sure after an injection?", "along the text", *stretches, "n")
@@ -90,7 +93,7 @@ def _compared(apart: Estimate) -> str:
     if apart.value is None:
         return ""
     ends = wording.difference_span(apart.low, apart.high, 2)
-    number = f"{wording.signed(apart.value, 2)} nats a token" + (f" ({ends})" if ends else "")
+    number = f"{wording.signed(apart.value, 2)} nats a token on average" + (f" ({ends})" if ends else "")
     if not ends:
         return f"against plain: {number}, without interval"
     if apart.low is not None and apart.low > 0:

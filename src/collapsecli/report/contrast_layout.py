@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_SUBJECTS = 12  # subjects that one block tells of
 WIDE = 76  # columns of a screen from which no number is left out
 _LEAST_NAME = 8  # columns that a name is never denied
+_MOST_NAMED = 4  # cells in which nothing happened
 _INDENT = 4  # of the sentences below a subject
 
 _Item = TypeVar("_Item")
@@ -118,14 +119,16 @@ def rest(hidden: int, legend: str = "") -> list[Text | Padding]:
     return [*more, *([Text(legend, "dim")] if legend else [])]
 
 
-def nowhere(rows: Sequence[Contrast], *, besides: bool) -> list[Text]:
-    """The cells in one line whose share is zero, and what it surely is at most; `besides` others that stand above."""
+def nowhere(rows: Sequence[Contrast], names: Mapping[str, str], *, besides: bool) -> list[Padding]:
+    """The cells whose share is zero, and what it surely is at most; `besides` others that stand above."""
     if not rows:
         return []
     most = max(1.0 if row.estimate.high is None else row.estimate.high for row in rows)
-    cells = f"{len(rows)}{' more' if besides else ''} cell{'' if len(rows) == 1 else 's'}"
+    few = ", ".join(sorted(name_of(row.subject, names) for row in rows)) if len(rows) <= _MOST_NAMED else ""
+    cells = few or f"{len(rows)}{' more' if besides else ''} cells"
     draws, bound = counts(row.n for row in rows), span(None, 100 * most, 0)
-    return [Text(f"  none in {cells} (n {draws}; surely {bound}% of each)", "dim")]
+    each = "" if len(rows) == 1 else " of each"
+    return [Padding(Text(f"none in {cells} (n {draws}; surely {bound}%{each})", "dim"), (0, 0, 0, 2))]
 
 
 def name_width(heading: Sequence[str], entries: Sequence[Entry], width: int) -> int:

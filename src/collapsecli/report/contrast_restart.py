@@ -42,7 +42,7 @@ def restart_block(rows: Sequence[Contrast], names: Mapping[str, str], width: int
         for row in seen[:MOST_SUBJECTS]
     ]
     table = tabulated(heading if seen else heading[:1], entries, width)
-    return [*table, *rest(len(seen) - MOST_SUBJECTS), *nowhere(never, besides=bool(seen))]
+    return [*table, *rest(len(seen) - MOST_SUBJECTS), *nowhere(never, names, besides=bool(seen))]
 
 
 def _happens(row: Contrast | None) -> bool:

@@ -83,5 +83,5 @@ def _copied(rows: Sequence[Contrast], names: Mapping[str, str], width: int) -> l
         for row in seen[:MOST_SUBJECTS]
     ]
     heading = ("copies its prompt", "share", "n") if seen else ("copies its prompt",)
-    never = nowhere([row for row in told if not row.estimate.value], besides=bool(seen))
+    never = nowhere([row for row in told if not row.estimate.value], names, besides=bool(seen))
     return [*tabulated(heading, entries, width), *rest(len(seen) - MOST_SUBJECTS), *never]

@@ -75,6 +75,8 @@ def _range(subject: Subject) -> str:
         return ""
     held.sort(key=lambda row: (row.estimate.value or 0.0, row.label))
     least, most = held[0], held[-1]
+    if wording.hundredths(least.estimate) == wording.hundredths(most.estimate):
+        return f"each of {len(held)} variants holds {wording.hundredths(least.estimate)} of the others' mode"
     return (
         f"of {len(held)} variants {_variant(least)} holds least of the others' mode, "
         f"{wording.share_words(least.estimate)}, {_variant(most)} most, {wording.share_words(most.estimate)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
     return [
         *_heading(conclusions, results),
         Text(),
-        *_table(results, _columns(results, width)),
+        *_table(results, _columns(results, width), width, named=1),
         *_quotes(results),
         *_declared(results, width),
         *contrast_blocks(conclusions, width),
@@ -56,9 +57,20 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
     ]
 
 
-def _table(results: Sequence[CellResult], columns: Sequence[Column]) -> list[Text]:
-    headings = line([Text(column.heading, "dim") for column in columns], columns)
-    return [headings, *(line([column.show(result) for column in columns], columns) for result in results)]
+def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int, named: int = 0) -> list[Text]:
+    """One line a cell, whose name is in the column `named`.
+
+    A name that would look like another one when it is cut stands whole on a line above its own.
+    """
+    names = cell_names(results)
+    shown = {cell_id: shortened(name, columns[named].width) for cell_id, name in names.items()}
+    looks = Counter(shown.values())
+    lines = [line([Text(column.heading, "dim") for column in columns], columns)]
+    for result in results:
+        if looks[shown[result.cell.cell_id]] > 1:
+            lines.append(Text(f"  {shortened(names[result.cell.cell_id], width - 2)}", "dim", no_wrap=True))
+        lines.append(line([column.show(result) for column in columns], columns))
+    return lines
 
 
 def _badness(result: CellResult) -> tuple[int, float]:
@@ -232,7 +244,9 @@ def _quotes(results: Sequence[CellResult]) -> list[Text | Padding]:
 
 
 def _asked(cell: Cell) -> str:
-    return (cell.text or (cell.messages[-1].content if cell.messages else "")) + cell.injected
+    if cell.messages:  # what is said beforehand is the model's turn, not the user's
+        return "\n".join(filter(None, (cell.messages[-1].content, cell.injected)))
+    return (cell.text or "") + cell.injected
 
 
 def _last_of(text: str, width: int = 66) -> str:
@@ -292,7 +306,7 @@ def _declared(results: Sequence[CellResult], width: int) -> list[Text]:
     longest = max(len(heading), *(cell_len(names[result.cell.cell_id]) for result in told))
     named = min(longest, width - sum(column.width + 1 for column in columns))
     shown = Column(heading, named, right=False, show=lambda result: Text(shortened(names[result.cell.cell_id], named)))
-    return [Text(), *_table(told, [shown, *columns])]
+    return [Text(), *_table(told, [shown, *columns], width)]
 
 
 def _in_effect(result: CellResult) -> Text:

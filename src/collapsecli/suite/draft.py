@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collapsecli.suite.prompts import Prompt
     from collapsecli.suite.tree import Node
 
+RoadPlace = tuple[str, int, int]  # file, line and column
 RoadKey = tuple[str, str, int]  # the prompt, its injection ("" for the plain one), and which of their continuations
 WHOLE_FILE = Place(0, 0)
 
@@ -46,7 +47,7 @@ class Suite:
     name: str
     settings: schema.SuiteFile
     prompts: tuple[Prompt, ...]
-    road_places: Mapping[RoadKey, str] = field(default_factory=dict)
+    road_places: Mapping[RoadKey, RoadPlace] = field(default_factory=dict)
     warnings: tuple[Fault, ...] = ()
 
     @property
@@ -84,7 +85,7 @@ class Draft:
     ids: list[Use] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
-    road_places: dict[RoadKey, str] = field(default_factory=dict)
+    road_places: dict[RoadKey, RoadPlace] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -105,7 +106,7 @@ class Draft:
         """Where some continuations are written; one that begins with another is worth a warning."""
         for at, road in enumerate(roads or ()):
             place = holder.at(("continuations", at)).place
-            self.road_places[prompt_id, injection_id, at] = f"{self.file}:{place.line}:{place.column}"
+            self.road_places[prompt_id, injection_id, at] = (self.file, place.line, place.column)
             longer_than = next((other for other in roads or () if other != road and road.startswith(other)), None)
             if longer_than is not None:
                 message = f"the continuation `{short(road)}` begins with `{short(longer_than)}`"

@@ -232,7 +232,7 @@ def _roads(
     said = injection.continuations if injection else prompt.continuations
     of = injection.id if injection else ""
     return tuple(
-        records.Road(_rendered(prompt, text, values), suite.road_places.get((prompt.id, of, at), ""))
+        records.Road(_rendered(prompt, text, values), suite.road_places.get((prompt.id, of, at), ("", 0, 0)))
         for at, text in enumerate(said or ())
     )
 
@@ -304,7 +304,8 @@ def _shortest(temperature: float) -> str:
 
 def _matches(cell: records.Cell, globs: Sequence[str]) -> bool:
     literal = (glob.replace("[", "[[]") for glob in globs)
-    return not globs or any(fnmatchcase(name, glob) for glob in literal for name in (cell.prompt_id, cell.cell_id))
+    names = (cell.prompt_id, cell.cell_id, cell.cell_id.rpartition("@")[0])  # the last as a report may call it
+    return not globs or any(fnmatchcase(name, glob) for glob in literal for name in names)
 
 
 def _tagged(cell: records.Cell, tags: Sequence[str]) -> bool:

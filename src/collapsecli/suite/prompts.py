@@ -332,6 +332,10 @@ class Prompt(Conditions):
     def _sound_paraphrases(cls, texts: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         for index, text in enumerate(texts or ()):
             check_template(text, info, at=("paraphrases", index))
+            for name in info.data.get("vars") or ():
+                if name not in templates.variables(text):
+                    message = f"this wording does not use the variable `{name}`: its values would ask the same"
+                    raise law(message, at=("paraphrases", index))
         return texts
 
     @field_validator("text")
@@ -397,11 +401,15 @@ def check_template(text: str, info: ValidationInfo, *, at: tuple[str | int, ...]
 def template_fault(text: str, declared: dict[str, Any] | None, *, is_data: bool = False) -> tuple[str, str] | None:
     """What is wrong with a text as a template of these variables, and the way out; None where it is sound."""
     if declared is None:
-        name = None if is_data else templates.looks_like_template(text)
-        if name is None:
+        found = None if is_data else templates.looks_like_template(text)
+        if found is None:
             return None
-        hint = f"declare `vars: {{{name}: […]}}`; for the braces themselves `vars: {{}}` and {{% raw %}}"
-        return f"undeclared template variable `{name}`", hint
+        kind, name = found.split(" ", 1)
+        declare = f"`vars: {{{name.strip('`')}: […]}}`" if kind == "variable" else "`vars`"
+        return (
+            f"undeclared template {found}",
+            f"declare {declare}; for the braces themselves `vars: {{}}` and {{% raw %}}",
+        )
     try:
         used = templates.variables(text)
     except templates.TemplateError as error:

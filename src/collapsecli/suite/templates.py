@@ -21,7 +21,12 @@ MAX_DEPTH = 20
 _ALLOWED = frozenset(
     "Template Output TemplateData Name Const Filter If CondExpr Compare Operand And Or Not".split()  # noqa: SIM905  reads better
 )
-_BRACES = re.compile(r"\{\{-?\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|[^{}]*)?-?\}\}")
+_BRACES = re.compile(r"\{\{-?\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(?:\|[^{}]*)?-?\}\}")
+_TAG = re.compile(r"\{%-?\s*((?:for|if|set|macro|include|import|block)\s+[A-Za-z_'\"]\w*)")
+_FORBIDDEN = {
+    "For": "loops", "Getattr": "looks inside a value", "Getitem": "looks inside a value", "Call": "calls something",
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow", "Neg", "Pos", "Concat"), "calculates"),
+}  # fmt: skip
 
 
 class TemplateError(ValueError):
@@ -44,9 +49,12 @@ def render(text: str, values: Mapping[str, str]) -> str:
 
 
 def looks_like_template(text: str) -> str | None:
-    """The first variable that a text seems to name in double braces."""
+    """What a text seems to have of a template: the first variable named in double braces, or the first tag."""
     found = _BRACES.search(text)
-    return found.group(1) if found else None
+    if found:
+        return f"variable `{found.group(1)}`"
+    tag = _TAG.search(text)
+    return f"tag `{tag.group(1)} …`" if tag else None
 
 
 def _parsed(text: str) -> nodes.Template:
@@ -74,7 +82,8 @@ def _refuse(node: nodes.Node, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise TemplateError("the template is nested too deeply")
     if kind not in _ALLOWED:
-        raise TemplateError(f"a template of a suite names variables and chooses by them; it has no {kind!r}")
+        does = _FORBIDDEN.get(kind, f"has a {kind!r}")
+        raise TemplateError(f"a template of a suite names variables and chooses by them; this one {does}")
     if kind == "Filter" and (getattr(node, "name", "") not in FILTERS or _has_arguments(node)):
         raise TemplateError(f"the filter `{getattr(node, 'name', '')}` is not one of {', '.join(FILTERS)}")
     if kind == "Operand" and getattr(node, "op", "") not in ("eq", "ne"):

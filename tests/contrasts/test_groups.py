@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from collapsecli.contrasts import gather
+from collapsecli.contrasts import groups
 from collapsecli.engines import SampleRequest
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.judge import judge
@@ -64,7 +64,7 @@ def run(tmp_path):
 @pytest.fixture
 def found(run):
     """Every contrast of the suite."""
-    return gather.contrasts_of(*run)
+    return groups.contrasts_of(*run)
 
 
 def subjects(rows, kind):
@@ -79,6 +79,14 @@ def test_cells_that_differ_in_one_thing_alone_are_held_against_each_other(found)
     assert len(variants) == 4
     assert all(name.startswith("bugs[") for name in variants)
     assert {row.cell_id for row in found if row.kind == "roads"} == variants
+
+
+def test_forms_of_one_question_are_pooled_and_values_only_in_one_form(found):
+    """Another value asks something else: that bugs and dreams are answered otherwise is no escape from a wording."""
+    pooled = {row.subject for row in found if row.metric == "pooled_verdict"}
+    assert pooled == {"bugs[x=bugs]", "bugs[x=dreams]", "bugs[wording=1]"}
+    held = {row.cell_id for row in found if row.metric == "others_mode" and row.subject == "bugs[wording=1]"}
+    assert held == {"bugs[x=bugs,wording=1]@t1.0", "bugs[x=dreams,wording=1]@t1.0"}
 
 
 def test_the_floor_is_of_the_prompt_with_the_fewest_tags_in_common(found):
@@ -103,8 +111,8 @@ def test_rows_of_a_kind_pay_for_each_other(found):
 
 
 def test_a_long_suite_holds_few_texts_of_each_prompt_at_once(run, found, monkeypatch):
-    monkeypatch.setattr(gather, "_MOST_TEXTS", 20)  # five of each of four prompts
-    rows = gather.contrasts_of(*run)
+    monkeypatch.setattr(groups, "_MOST_TEXTS", 20)  # five of each of four prompts
+    rows = groups.contrasts_of(*run)
     pairs = {
         name: next(one.n for one in several if (one.subject, one.metric) == ("all prompts", "same_text_within"))
         for name, several in (("few", rows), ("all", found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from itertools import chain
@@ -84,9 +85,31 @@ def _of_a_prompt(
     for beside in _grouped(cells, lambda cell: (cell.variant, cell.temperature)):
         yield from _pushed(beside, prompts)
     for same_place in _grouped(cells, lambda cell: (cell.injection, cell.temperature)):
-        yield from variants(same_place, rules_of(same_place[0].cell))
+        for within, asked in _comparable(same_place):
+            yield from variants(asked, rules_of(asked[0].cell), within)
     for one in cells:
         yield from roads(one)
+
+
+# The wording and the format stand behind the variables of a variant.
+_FORM = re.compile(r"(?:(?:^|,)wording=\d+)?(?:(?:^|,)format=[a-z-]+)?$")
+
+
+def _comparable(cells: Sequence[Drawn]) -> Iterator[tuple[str, list[Drawn]]]:
+    """Variants that can be pooled, with what they have in common: the forms of one question, or questions in one form.
+
+    Another value of a variable asks something else; another wording or format asks the same otherwise.
+    """
+    forms = {one.cell.variant: _FORM.search(one.cell.variant) for one in cells}
+    form_of = {variant: found.group().strip(",") if found else "" for variant, found in forms.items()}
+    values_of = {variant: variant.removesuffix(form).strip(",") for variant, form in form_of.items()}
+    several = len(set(values_of.values())) > 1
+    if any(form_of.values()):
+        for asked in _grouped(cells, lambda cell: values_of[cell.variant]):
+            yield values_of[asked[0].cell.variant] if several else "", asked
+    if several:
+        form = form_of[cells[0].cell.variant]
+        yield form, [one for one in cells if form_of[one.cell.variant] == form]
 
 
 def _pushed(cells: Sequence[Drawn], prompts: Sequence[Drawn]) -> Iterator[Contrast]:
