@@ -7,25 +7,38 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from figures import FIGURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parents[1]
 SEED = "1"
 
 
-def report_of(model: str) -> str:
-    """The top of the report of a bundled model on the quickstart suite: heading and table, 80 columns."""
+CONTRASTS = ("hotter sampling", "after an injection", "roads not taken")
+
+
+def shown(words: str, wanted: Callable[[Sequence[str]], Sequence[str]]) -> str:
+    """A command and those parts of its report, 80 columns wide, that are wanted of all parts."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-m", "collapsecli", "probe", "prompts/quickstart.yaml", "--model", model,
-            "--seed", SEED, "--out", folder,
-        ]  # fmt: skip
+        command = [sys.executable, "-m", "collapsecli", *words.split(), "--out", folder]
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    table = done.stdout.split("\n\n")[:2]
-    return (
-        f"```\n$ collapse probe prompts/quickstart.yaml --model {model} --seed {SEED}\n" + "\n\n".join(table) + "\n```"
-    )
+    parts = "\n\n".join(wanted(done.stdout.split("\n\n")))
+    return f"```\n$ collapse {words}\n{parts}\n```"
+
+
+def report_of(model: str) -> str:
+    """The top of the report of a bundled model on the quickstart suite: heading and table."""
+    return shown(f"probe prompts/quickstart.yaml --model {model} --seed {SEED}", lambda parts: parts[:2])
+
+
+def contrasts() -> str:
+    """Some blocks of contrasts of the suite by which the bundled pair is told apart."""
+    words = f"probe benchmarks/pair.yaml --model demo-tuned --seed {SEED} --only integer* --only toast* --only bugs"
+    return shown(words, lambda parts: [part for part in parts if part.startswith(CONTRASTS)])
 
 
 def figures() -> str:
@@ -62,6 +75,7 @@ def main() -> None:
     for name, block in (
         ("demo-base", report_of("demo-base")),
         ("demo-tuned", report_of("demo-tuned")),
+        ("contrasts", contrasts()),
         ("figures", figures()),
     ):
         text = replaced(text, name, block)

@@ -112,7 +112,7 @@ def _entry(subject: Subject, temperatures: Sequence[float]) -> Entry:
     predicted = subject.curve("predicted_mode")
     if predicted:
         how = next((f" ({one_line(row.label)})" for row in predicted.values() if row.label), "")
-        lines.append(line(f"  softmax predicts{how}", predicted, lambda row: Text(_predicted(row.estimate))))
+        lines.append(line(f"  by a softmax{how}", predicted, lambda row: Text(_predicted(row.estimate))))
     reading = "; ".join(filter(None, (_half(subject), _persistence(subject))))
     return Entry(tuple(lines), (reading,) if reading else ())
 
