@@ -1,5 +1,7 @@
 """Cells that branch off another one: planned when it has been judged, kept in the manifest, the same after any stop."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -112,6 +114,81 @@ def test_a_run_that_died_anywhere_ends_as_if_it_had_not(tmp_path, after):
     assert [cell.injected for cell in resumed.manifest().cells] == [cell.injected for cell in whole.manifest().cells]
 
 
+def test_what_was_planned_is_kept_whatever_the_texts_would_say_now(tmp_path):
+    """Completions may be drawn for it already: a cell is one distribution."""
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), 70))
+    run = RunFolder(tmp_path / "r")
+    before = run.manifest()
+    assert (run.path / "branches.jsonl").is_file()  # one line a branch: run.json is not written again for each
+    assert sum(bool(cell.injected) for cell in before.cells) == 3
+    cells = tuple(replace(one, injected=" Kept.") if one.injection == "cut@s2" else one for one in before.cells)
+    run.write_manifest(replace(before, cells=cells))
+    assert not (run.path / "branches.jsonl").exists()
+    resumed, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    assert complete
+    assert rows_of(resumed).query("cell_id == 'toast/cut@s2@t1.0'").prompt.iloc[-1] == "To the bride! Kept."
+
+
+def test_half_a_line_that_a_kill_left_is_planned_again(tmp_path):
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), 40))
+    notes = tmp_path / "r" / "branches.jsonl"
+    notes.write_text(notes.read_text()[:-7])
+    assert begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))[1]
+
+
+def test_a_branch_leaves_what_is_said_most_often_at_the_look_that_decides_and_at_no_other(tmp_path):
+    """Two texts that are nearly as frequent: at the first look the other one may lead."""
+    rare = {f" Rare {k}. And so on. The end.": 0.15 / 200 for k in range(200)}  # or probabilities would decide at once
+    script = Script("s", {**ANSWERS, "toast": {WARM: 0.44, COLD: 0.41, **rare}})
+    led_by_other = 0
+    for seed in range(8):
+        run, _, _ = begun(
+            tmp_path, ScriptedEngine(script), run_id=f"r{seed}", seed=seed, max_samples=128, only=["toast*"]
+        )
+        (result,) = [one for one in conclude(run).results if one.cell.cell_id == "toast@t1.0"]
+        texts = rows_of(run).query("cell_id == 'toast@t1.0'").sort_values("sample_index").text
+        mode = texts[: result.look].mode()[0]
+        led_by_other += texts[:16].mode()[0] != mode
+        injected = next(cell.injected for cell in run.manifest().cells if cell.injection == "cut@s1")
+        assert mode.startswith(injected)
+    assert led_by_other
+
+
+def test_broken_text_that_a_model_said_does_not_break_the_run(tmp_path):
+    """UTF-8 cannot hold half of a pair of surrogates: in a prompt it is what it is in the rows."""
+    script = Script("s", {**ANSWERS, "toast": {" A \ud800 line. Another one. Good night.": 1.0}})
+    run, complete, _ = begun(tmp_path, ScriptedEngine(script))
+    assert complete
+    assert next(cell.injected for cell in run.manifest().cells if cell.injection == "cut@s1") == " A \ufffd line."
+    assert conclude(run).complete
+
+
+def test_a_run_that_needs_no_more_draws_is_complete_without_an_engine(tmp_path):
+    text = SUITE.replace("[1, 2]", "[1, 9]").replace('  continuations: [" I met", " Never"]\n', "")
+    text = text.replace(', continuations: [" Nobody laughed."]', "")
+    run, _, _ = begun(tmp_path, ScriptedEngine(Script("s", {**ANSWERS, "toast/cut@s9": {" No.": 1.0}})), text)
+    run.write_manifest(replace(run.manifest(), given_up={}))  # as if a kill had come before it was written
+    run.samples_path.unlink()
+    run.write_state("incomplete")
+    _, complete, _ = begun(tmp_path, None, text)
+    assert complete
+    assert "toast/cut@s9@t1.0" in run.manifest().given_up
+    assert conclude(run).complete
+
+
+def test_a_suite_that_reads_otherwise_gets_the_branches_that_the_last_one_could_not_have(tmp_path):
+    text = SUITE.replace('  text: "To the bride!"', '  text: "To the bride!"\n  answer: {regex: NEVER}')
+    run, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), text)
+    assert complete
+    assert len(run.manifest().given_up) == 3
+    run, complete, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), text.replace("NEVER", "groom|night"))
+    assert complete
+    assert run.manifest().given_up == {}
+    assert set(rows_of(run).cell_id) >= {"toast/cut@s1@t1.0", "toast/cut@s2@t1.0", "toast/odd@s1@t1.0"}
+
+
 def test_branches_off_an_adaptive_cell_wait_for_the_look_that_decides_it(tmp_path):
     options = {"max_samples": 128}
     whole, _, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), run_id="whole", **options)
@@ -151,6 +228,7 @@ def test_an_engine_that_cannot_serve_a_branch_planned_by_another_gives_it_up(tmp
     assert complete
     assert "toast/cut@s2@t1.0 is not sampled: the prompt is too long" in watch.heard
     assert "toast/cut@s2@t1.0" in run.manifest().given_up
+    assert "toast/cut@s2@t1.0" not in set(rows_of(run).cell_id)
 
 
 def test_another_branch_point_is_another_question_and_refused_on_resume(tmp_path):
@@ -179,3 +257,24 @@ def test_a_road_that_was_added_later_is_scored_when_the_run_is_resumed_and_nothi
     assert complete
     assert " It rained." in set(pd.read_parquet(run.path / "scores.parquet").text)
     pd.testing.assert_frame_equal(rows_of(run), before)
+
+
+def test_a_road_that_the_suite_does_not_name_any_more_is_not_reported(tmp_path):
+    begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)))
+    run, _, _ = begun(
+        tmp_path, ScriptedEngine(Script("s", ANSWERS)), SUITE.replace('[" I met", " Never"]', '[" It rained."]')
+    )
+    rows = [row for row in conclude(run).contrasts if row.kind == "roads" and row.cell_id == "toast@t1.0"]
+    assert {row.label for row in rows if row.metric == "road_logprob"} == {" It rained."}
+
+
+def test_scores_of_an_older_version_are_read_as_answers(tmp_path):
+    text = SUITE.replace("choice: [heads, tails]}", "choice: [heads, tails]}, expect: uniform")
+    run, _, _ = begun(tmp_path, ScriptedEngine(Script("s", ANSWERS)), text)
+    path = run.path / "scores.parquet"
+    before = run.scores()["coin@t1.0"]
+    pd.read_parquet(path).query("kind == 'answer'").drop(columns="kind").to_parquet(path, index=False)
+    assert run.scores()["coin@t1.0"] == before
+    assert run.is_scored
+    path.write_bytes(b"not parquet")
+    assert not run.is_scored

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from collapsecli.judge import of_the_mode
+from collapsecli.sanitize import storable
 from collapsecli.sentences import finished
 
 if TYPE_CHECKING:
@@ -42,5 +43,5 @@ def planned(cell: Cell, plain: Cell, completions: Sequence[Completion]) -> Cell 
 
 def _beginning(said: Sequence[str], branch: Branch) -> str:
     """The sentences before the branch point, without the space that the next one would bring, and the text after it."""
-    before = "".join(said[: branch.sentences]).rstrip(" ")
+    before = storable("".join(said[: branch.sentences])).rstrip(" ")  # as it is when it is read from the disk
     return before + (branch.text.lstrip(" ") if before.endswith("\n") else branch.text)

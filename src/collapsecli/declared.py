@@ -60,6 +60,7 @@ def declared_answers(engine: Engine, cell: Cell, completions: Sequence[Completio
 def _form(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> _Form | None:
     """The form that most completions have whose tokens are those of their text; None where there is none."""
     found: Counter[_Form] = Counter()
+    spelled: dict[str, tuple[int, ...]] = {}
     for completion in completions:
         if completion.finish_reason != "stop" or completion.error_kind or completion.reasoning is not None:
             continue
@@ -68,7 +69,9 @@ def _form(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> _For
             continue
         at = completion.text.casefold().index(answer.casefold())
         said = completion.text[at : at + len(answer)]
-        tokens = engine.tokens(cell, completion.text)
+        if completion.text not in spelled:
+            spelled[completion.text] = engine.tokens(cell, completion.text)
+        tokens = spelled[completion.text]
         ends = len(completion.token_ids) > len(tokens)  # what could go on would be counted with what goes on
         if ends and completion.token_ids[: len(tokens)] == tokens and said.casefold() == answer.casefold():
             after, end = completion.text[at + len(answer) :], completion.token_ids[len(tokens) :]

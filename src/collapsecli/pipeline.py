@@ -85,7 +85,8 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch
                     _save_state(run, schedule, "incomplete" if _may_go_on(error) else "failed")
                 raise
             if _is_complete(ledger, schedule):
-                run.compact(run.manifest())
+                run.write_manifest(ledger.manifest)
+                run.compact(ledger.manifest)
         complete = _is_complete(ledger, schedule)
         _save_state(run, schedule, "complete" if complete else "incomplete")
     return complete
@@ -99,9 +100,16 @@ class Ledger:
 
     def __init__(self, run: RunFolder, manifest: Manifest, watch: Watch) -> None:
         self.run = run
-        self.manifest = manifest
         self.watch = watch
         self.engine: Engine | None = None
+        self._begun = manifest
+        self._injected: dict[str, str] = {}
+        self._given_up: dict[str, str] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as far as it is known."""
+        return self._begun.with_branches(self._injected, self._given_up)
 
     def accept(self, engine: Engine) -> None:
         """Go on with an engine, and write down that it is this one.
@@ -117,7 +125,7 @@ class Ledger:
             )
         engine.check([cell for cell in manifest.drawn_cells if cell.branch is None])
         fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
-        self.manifest = replace(manifest, engine=engine.info, fingerprint=fingerprint)
+        self._begun = replace(manifest, engine=engine.info, fingerprint=fingerprint)
         self.engine = engine
         self.run.write_manifest(self.manifest)
 
@@ -133,11 +141,14 @@ class Ledger:
     def branched(self, cell: Cell, planned: Cell | str) -> str | None:
         """Keep what a cell of the second wave is to be, or why it cannot be; gives back why it is refused."""
         refused = planned if isinstance(planned, str) else self.refused(planned)
-        self.manifest = self.manifest.with_branch(cell, refused or planned)
+        injected = "" if refused or isinstance(planned, str) else planned.injected
         if refused:
+            self._given_up[cell.cell_id] = refused
             self.watch.noticed(f"{cell.cell_id} is not sampled: {refused}")
+        else:
+            self._injected[cell.cell_id] = injected
         if self.engine is not None:
-            self.run.write_manifest(self.manifest)
+            self.run.note_branch(cell.cell_id, injected, refused or "")
         return refused
 
 
@@ -175,10 +186,14 @@ def conclude(
 
     manifest = run.manifest()
     judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
-    cells = tuple(_as_asked(cell, equivalence) for cell in manifest.drawn_cells)
+    cells = tuple(_as_asked(cell, equivalence) for cell in manifest.cells)
     # Thousands of small problems: threads would spend their time waiting for each other.
     with threadpool_limits(1, "blas"):
-        results = judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores())
+        results = [  # of a family are all planned cells, those too for which nothing could be drawn
+            result
+            for result in judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores())
+            if result.cell.cell_id not in manifest.given_up
+        ]
         contrasts = contrasts_of(results, run.completions, lambda cell: judged_by[cell.suite], run.scores())
     if equivalence is not None and equivalence[0] == "given" and not _has_classes(run, cells):
         raise UsageError(f"the completions of {run.path} came without classes", hint="exact, or lexical[=THRESHOLD]")
@@ -270,7 +285,9 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
         fingerprint_fields(manifest.seed, manifest.cells, None),
         fingerprint_fields(seed, plan.cells, None),
     )
-    return replace(manifest, suites=plan.suites, cells=manifest.resumed_with(plan.cells))
+    # A suite that reads answers otherwise may find the branch points that the last one did not.
+    given_up = manifest.given_up if plan.suites == manifest.suites else {}
+    return replace(manifest, suites=plan.suites, cells=manifest.resumed_with(plan.cells), given_up=given_up)
 
 
 def _refuse_differences(run: RunFolder, before: Mapping[str, str], now: Mapping[str, str]) -> None:

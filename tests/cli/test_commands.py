@@ -79,7 +79,7 @@ def test_a_continuation_that_another_one_covers_is_a_warning_and_no_fault(suite_
 def test_a_suite_that_is_neither_a_file_nor_built_in_is_told_what_is(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["check", "quickstrt"]) == 2
-    assert "no such file, and none built in of that name; did you mean quickstart?" in capfd.readouterr().err
+    assert "quickstrt: cannot be read: No such file or directory (did you mean `quickstart`?)" in capfd.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------- report

@@ -158,7 +158,7 @@ def test_a_road_is_scored_as_it_is_drawn(subjects, engine):
 
 
 BROKEN_ROADS = [
-    pytest.param("Q: Flip a coin.\nA: ", "Heads", "tokenised otherwise after this prompt than by itself", id="a space"),
+    pytest.param("Q: Flip a coin.\nA: ", "Heads", "melts into the prompt's last one", id="a space"),
     pytest.param("Q: Flip a coin.\nA:", "</s>", "say ''", id="a mark of the tokenizer's"),
 ]
 

@@ -81,6 +81,14 @@ def test_a_wording_of_a_chat_stands_for_its_last_message(cells_of):
     assert cells["n[wording=2]@t1.0"].messages == (Message("system", "Be brief."), Message("user", "Hello"))
 
 
+def test_a_variable_of_an_earlier_message_need_not_be_in_a_wording_of_the_last(cells_of):
+    cells = cells_of(
+        HEAD + "- {id: c, vars: {who: [cat, dog]}, messages: [{role: system, content: 'You are a {{ who }}.'}, "
+        "{role: user, content: A joke.}], paraphrases: [Please tell a joke.]}"
+    )
+    assert len(cells) == 4
+
+
 # ---------------------------------------------------------------------------------------------------------- injections
 
 
@@ -137,6 +145,24 @@ def test_roads_stand_once_at_the_temperature_nearest_to_one_with_the_place_they_
     assert not any(cell.roads for name, cell in cells.items() if "@t0.7" not in name)
 
 
+def test_in_a_chat_a_text_begins_the_models_turn_without_the_space_that_it_has_behind_a_prompt(cells_of):
+    suite = HEAD + (
+        '- {id: r, text: Are bugs real?, formats: [qa, chat], continuations: [" Yes."], '
+        'inject: [{id: i, text: " No", continuations: [" way"]}]}'
+    )
+    said = {name: (cell.injected, [road.text for road in cell.roads]) for name, cell in cells_of(suite).items()}
+    assert said["r[format=qa]@t1.0"] == ("", [" Yes."])
+    assert said["r[format=chat]@t1.0"] == ("", ["Yes."])
+    assert said["r[format=qa]/i@t1.0"] == (" No", [" way"])
+    assert said["r[format=chat]/i@t1.0"] == ("No", [" way"])
+
+
+def test_the_same_warning_is_given_once_whatever_prompts_it_is_for(suite_of):
+    shared = 'inject: [{id: i, text: x, continuations: [" Yes", " Yes, sir"], into: [a, b]}]'
+    suite = suite_of(f"schema: 1\nname: s\n{shared}\nprompts:\n- {{id: a, text: x}}\n- {{id: b, text: y}}")
+    assert len(suite.warnings) == 1
+
+
 def test_a_road_that_begins_with_another_is_worth_a_warning_at_its_place(suite_of, tmp_path):
     suite = suite_of(HEAD + '- {id: r, text: x, continuations: [" Yes", " Yes, of course"]}')
     assert [str(one) for one in suite.warnings] == [
@@ -183,6 +209,10 @@ FAULTS = [
     pytest.param("vars: {}, continuations: [§'{{ x.__class__ }}']", "a template of a suite names", id="an attribute"),
     pytest.param("temperatures: [1, §-0.5]", "`temperatures`: `-0.5` must be at least 0", id="a negative temperature"),
     pytest.param("restarts: [§'(']", "not a regular expression", id="a broken pattern"),
+    pytest.param("restarts: [§'x*']", "the pattern finds something in an empty text", id="a pattern of nothing"),
+    pytest.param(
+        "chat: §\"{{ 'a' if prompt == 'b' else 'c' }}\"", "the wording of a chat holds", id="a chat that leaves it out"
+    ),
     pytest.param("shots: [{ask: a, §reply: b}]", "unknown key `reply`", id="an unknown key of a shot"),
 ]
 

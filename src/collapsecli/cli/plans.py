@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +75,8 @@ def load_suites(paths: Sequence[Path]) -> tuple[Suite, ...]:
 
 def _file_of(path: Path) -> Path:
     """The file that is meant: that at the path, or the built-in suite of that name."""
-    if path.exists():
-        return path
     found = builtin.find(str(path))
-    if found is None:
-        near = difflib.get_close_matches(str(path), builtin.names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"built in are {', '.join(builtin.names())}"
-        raise UsageError(f"there is no suite {str(path)!r}: no such file, and none built in of that name", hint=hint)
-    return found
+    return found if found is not None and not path.is_file() else path
 
 
 def _source(suite: Suite) -> SuiteSource:

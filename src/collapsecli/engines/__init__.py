@@ -58,7 +58,7 @@ class Engine(Protocol):
         """How many completions it draws at once: with fewer in flight it would idle."""
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """Refuse, before anything is drawn, cells that cannot be served: raises UsageError and names them."""
+        """Refuse, before anything is drawn for them, cells that cannot be served: raises UsageError and names them."""
 
     def sample(self, requests: Iterable[SampleRequest | None]) -> Generator[Completion, None, None]:
         """Draw what is asked; requests are pulled as they are needed.

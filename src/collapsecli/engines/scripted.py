@@ -55,7 +55,8 @@ class ScriptedEngine:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._vocabulary = _vocabulary(script)
+        self._whole_words = _whole_words(script)
+        self._vocabulary = _vocabulary(self._whole_words)
         self._words = {token: word for word, token in self._vocabulary.items()}
         self._distributions: dict[tuple[str, float, tuple[str, ...]], _Distribution] = {}
         self._failed_once: set[tuple[str, int]] = set()
@@ -107,9 +108,11 @@ class ScriptedEngine:
                     time.sleep(self._script.delay_s)
                 yield self._draw(request, index, distribution)
 
-    def tokens(self, cell: Cell, text: str) -> tuple[int, ...]:  # noqa: ARG002 (words are tokens, whatever the prompt)
+    def tokens(self, cell: Cell, text: str) -> tuple[int, ...]:
+        # Words are tokens, whatever the prompt; beginnings of words are, where a stop string may have cut them.
         words = _WORD.findall(text)
-        return tuple(self._vocabulary[word] for word in words) if self._vocabulary.keys() >= set(words) else ()
+        known = self._vocabulary.keys() if cell.sampling.stop else self._whole_words
+        return tuple(self._vocabulary[word] for word in words) if known >= set(words) else ()
 
     def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         for request in requests:
@@ -224,9 +227,12 @@ def _script_key(cell: Cell, answers: Mapping[str, object]) -> str | None:
     return next((key for key in candidates if key in answers), None)
 
 
-def _vocabulary(script: Script) -> dict[str, int]:
+def _whole_words(script: Script) -> frozenset[str]:
+    return frozenset(word for answers in script.answers.values() for text in answers for word in _WORD.findall(text))
+
+
+def _vocabulary(words: Iterable[str]) -> dict[str, int]:
     # Every beginning of a word is a token too: a stop string may cut an answer anywhere.
-    words = {word for answers in script.answers.values() for text in answers for word in _WORD.findall(text)}
     beginnings = {word[:length] for word in words for length in range(1, len(word) + 1)}
     return {word: token for token, word in enumerate(sorted(beginnings), start=_END + 1)}
 

@@ -161,10 +161,9 @@ class VllmEngine:
         prompt = self._prompt(cell)
         for road in cell.roads:
             own = list(self.tokens(cell, road.text))
-            joined = self._encoded(prompt.text + road.text, is_chat=bool(cell.messages))
-            if joined != [*prompt.token_ids, *own]:
+            if not own:
                 yield road.fault(
-                    f"the continuation {road.text!r} is tokenised otherwise after this prompt than by itself",
+                    f"the continuation {road.text!r} has no tokens of its own: it melts into the prompt's last one",
                     "begin it with a whole word; a space between the two belongs to the continuation",
                 )
             elif (read := self._read_back(prompt, own)) != road.text:
@@ -186,8 +185,12 @@ class VllmEngine:
         finally:  # stopped, or the consumer lost interest
             self._abandon(in_flight)
 
-    def tokens(self, cell: Cell, text: str) -> tuple[int, ...]:  # noqa: ARG002 (no tokenizer needs the prompt)
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+    def tokens(self, cell: Cell, text: str) -> tuple[int, ...]:
+        # Some tokenizers put a space before whatever they read: what a text's own tokens are shows behind the prompt.
+        prompt = self._prompt(cell)
+        joined = self._encoded(prompt.text + text, is_chat=bool(cell.messages))
+        own = len(prompt.token_ids)
+        return tuple(joined[own:]) if joined[:own] == prompt.token_ids else ()
 
     def score(self, requests: Iterable[ScoreRequest]) -> Generator[Score, None, None]:
         waiting, in_flight = iter(requests), dict[str, "ScoreRequest"]()

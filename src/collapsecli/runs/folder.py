@@ -164,15 +164,41 @@ class RunFolder:
                 folder.rmdir()
 
     def manifest(self) -> Manifest:
-        """What run.json says.
+        """What run.json says, and of the second wave what was planned since.
 
         Raises UsageError where it is missing or not one of ours.
         """
-        return read_manifest(self.path / "run.json")
+        manifest = read_manifest(self.path / "run.json")
+        injected: dict[str, str] = {}
+        given_up: dict[str, str] = {}
+        for cell_id, planned, reason in self._branches():
+            known, text = (given_up, reason) if reason else (injected, planned)
+            known[cell_id] = text
+        return manifest.with_branches(injected, given_up)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Put run.json in place, whole."""
         write_text_whole(self.path / "run.json", manifest_json(manifest))
+        self._branches_path.unlink(missing_ok=True)
+
+    def note_branch(self, cell_id: str, injected: str, reason: str) -> None:
+        """Keep what a cell of the second wave begins with, or why it is given up, without writing all of run.json."""
+        with self._branches_path.open("a", encoding="utf-8") as notes:
+            notes.write(json.dumps([cell_id, injected, reason]) + "\n")
+
+    @property
+    def _branches_path(self) -> Path:
+        return self.path / "branches.jsonl"
+
+    def _branches(self) -> Iterator[tuple[str, str, str]]:
+        try:
+            lines = self._branches_path.read_text("utf-8").splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        for line in lines:
+            if line.endswith("\n"):  # a kill may leave half a line: it is planned again, to the same end
+                cell_id, injected, reason = json.loads(line)
+                yield cell_id, injected, reason
 
     def state(self) -> dict[str, Any]:
         """What state.json says; empty where there is none yet."""
@@ -297,13 +323,13 @@ class RunFolder:
 
     @property
     def is_scored(self) -> bool:
-        """Whether the declared answers were scored, be it that none could be."""
-        return (self.path / "scores.parquet").is_file()
+        """Whether what can be scored was, be it that nothing could be; a file that cannot be read does not count."""
+        return bool(read_whole(list(self.path.glob("scores.parquet")), ["cell_id"], SCORES))
 
     def scores(self) -> dict[str, list[Scored]]:
         """The texts of each cell that were scored; empty where none was, or where the file cannot be read."""
         columns = [column.name for column in SCORES]
-        tables = read_whole(list(self.path.glob("scores.parquet")), columns)
+        tables = read_whole(list(self.path.glob("scores.parquet")), columns, SCORES)
         return scored_of(tables[0]) if tables else {}
 
     # ------------------------------------------------------------------------------------------------ conclusions

@@ -62,12 +62,14 @@ class Manifest:
         """The cells that are sampled, or wait for the one that they branch off."""
         return tuple(cell for cell in self.cells if cell.cell_id not in self.given_up)
 
-    def with_branch(self, cell: Cell, planned: Cell | str) -> Manifest:
-        """The manifest with a cell of the second wave completed, or given up for a reason."""
-        if isinstance(planned, str):
-            return replace(self, given_up={**self.given_up, cell.cell_id: planned})
-        cells = tuple(planned if one.cell_id == cell.cell_id else one for one in self.cells)
-        return replace(self, cells=cells)
+    def with_branches(self, injected: Mapping[str, str], given_up: Mapping[str, str]) -> Manifest:
+        """The manifest with cells of the second wave completed, or given up for a reason; by cell id."""
+        if not injected and not given_up:
+            return self
+        cells = tuple(
+            replace(cell, injected=injected[cell.cell_id]) if cell.cell_id in injected else cell for cell in self.cells
+        )
+        return replace(self, cells=cells, given_up={**self.given_up, **given_up})
 
     def resumed_with(self, cells: Sequence[Cell]) -> tuple[Cell, ...]:
         """The same cells as they are asked for now, with what is known of those of the second wave."""

@@ -106,8 +106,10 @@ def scored_of(table: pa.Table) -> dict[str, list[Scored]]:
     """The scored texts of each cell."""
     found: dict[str, list[Scored]] = {}
     columns = ("cell_id", "answer", "text", "token_ids", "token_logprobs", "error", "kind")
-    for cell_id, answer, text, ids, logprobs, *rest in zip(*(table[c].to_pylist() for c in columns), strict=True):
-        found.setdefault(cell_id, []).append(Scored(cell_id, answer, text, tuple(ids), tuple(logprobs), *rest))
+    for row in zip(*(table[c].to_pylist() for c in columns), strict=True):
+        cell_id, answer, text, ids, logprobs, error, kind = row
+        scored = Scored(cell_id, answer, text, tuple(ids), tuple(logprobs), error, kind or "answer")
+        found.setdefault(cell_id, []).append(scored)
     return found
 
 

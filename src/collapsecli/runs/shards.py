@@ -121,24 +121,26 @@ def write_row_groups(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) 
             writer.write_table(table)
 
 
-def read_whole(paths: Sequence[Path], columns: list[str] | None = None) -> list[pa.Table]:
-    """The tables in those files that can be read, in order.
+def read_whole(
+    paths: Sequence[Path], columns: list[str] | None = None, known: Sequence[Column] = SAMPLES
+) -> list[pa.Table]:
+    """The tables in those files that can be read, in order; `known` are all columns that such a file may have.
 
     Raises OSError where a file may be whole but the system does not let us read it.
     """
-    tables = (_read(path, columns) for path in paths)
+    tables = (_read(path, columns, known) for path in paths)
     return [table for table in tables if table is not None]
 
 
 def broken_files(paths: Sequence[Path]) -> list[Path]:
     """The files among these that are no whole parquet files, in any of their columns."""
-    return [path for path in paths if _read(path, None) is None]
+    return [path for path in paths if _read(path, None, SAMPLES) is None]
 
 
-def _read(path: Path, columns: list[str] | None) -> pa.Table | None:
-    wanted = columns or [column.name for column in SAMPLES]
+def _read(path: Path, columns: list[str] | None, known: Sequence[Column]) -> pa.Table | None:
+    wanted = columns or [column.name for column in known]
     try:
-        later = _later_columns(pq.read_schema(path), wanted)
+        later = _later_columns(pq.read_schema(path), wanted, known)
         present = [name for name in wanted if name not in {column.name for column in later}]
         table = pq.read_table(path, columns=present, page_checksum_verification=True)
         for column in later:
@@ -152,8 +154,6 @@ def _read(path: Path, columns: list[str] | None) -> pa.Table | None:
         return None  # Arrow's: the bytes are not what they were
 
 
-def _later_columns(schema: pa.Schema, wanted: Sequence[str]) -> list[Column]:
+def _later_columns(schema: pa.Schema, wanted: Sequence[str], known: Sequence[Column]) -> list[Column]:
     """The wanted columns that may be null and that a file lacks: it was written before there were any."""
-    return [
-        column for column in SAMPLES if column.nullable and column.name in wanted and column.name not in schema.names
-    ]
+    return [column for column in known if column.nullable and column.name in wanted and column.name not in schema.names]

@@ -154,7 +154,7 @@ MODES = (
 SCORES = (
     Column("run_id", pa.string(), "the run"),
     Column("cell_id", pa.string(), "the cell whose prompt the text follows"),
-    Column("kind", pa.string(), "answer: a whole completion; road: how one would begin"),
+    Column("kind", pa.string(), "answer (or null): a whole completion; road: how one would begin", nullable=True),
     Column("answer", pa.string(), "the answer that would be read in the text", nullable=True),
     Column("text", pa.string(), "the text that was scored, not drawn"),
     Column("token_ids", pa.list_(pa.int32()), "its tokens, end tokens included"),

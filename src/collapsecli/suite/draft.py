@@ -84,7 +84,7 @@ class Draft:
     files: list[Source] = field(default_factory=list)
     ids: list[Use] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    warnings: dict[Fault, None] = field(default_factory=dict)  # each once, in order
     road_places: dict[RoadKey, RoadPlace] = field(default_factory=dict)
 
     @property
@@ -104,13 +104,17 @@ class Draft:
 
     def note_roads_of(self, prompt_id: str, injection_id: str, roads: Sequence[str] | None, holder: Node) -> None:
         """Where some continuations are written; one that begins with another is worth a warning."""
-        for at, road in enumerate(roads or ()):
-            place = holder.at(("continuations", at)).place
+        places = [holder.at(("continuations", at)).place for at in range(len(roads or ()))]
+        for at, place in enumerate(places):
             self.road_places[prompt_id, injection_id, at] = (self.file, place.line, place.column)
-            longer_than = next((other for other in roads or () if other != road and road.startswith(other)), None)
-            if longer_than is not None:
-                message = f"the continuation `{short(road)}` begins with `{short(longer_than)}`"
-                self.warnings.append(Fault(self.file, place.line, place.column, message, "its mass counts once"))
+        begun = ""
+        for road, place in sorted(zip(roads or (), places, strict=True), key=lambda one: one[0]):
+            if begun and road.startswith(begun):  # in alphabetical order the shorter one comes first
+                message = f"the continuation `{short(road)}` begins with `{short(begun)}`"
+                warning = Fault(self.file, place.line, place.column, message, "its mass counts once")
+                self.warnings[warning] = None
+            else:
+                begun = road
 
     def suite(self) -> Suite:
         """The finished suite; there are no faults."""

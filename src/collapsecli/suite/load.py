@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from collapsecli.errors import Fault, SuiteError
-from collapsecli.suite import faults, files, forms, prompts, schema
+from collapsecli.suite import builtin, faults, files, forms, prompts, schema
 from collapsecli.suite.draft import WHOLE_FILE, Draft, Source, Suite, Use
 from collapsecli.suite.shared import share_out
 from collapsecli.suite.tree import MAX_BYTES, Node, Place, read_tree
@@ -46,13 +46,20 @@ def _draft(path: Path) -> Draft:
         with path.open("rb") as file:
             draft.content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        draft.fault(WHOLE_FILE, f"cannot be read: {_reason(error)}")
+        draft.fault(WHOLE_FILE, f"cannot be read: {_reason(error)}", _built_in(path))
         return draft
     tree = read_tree(draft.content, draft.file)
     draft.faults += tree.faults
     if tree.root is not None:
         _read_suite(draft, tree.root)
     return draft
+
+
+def _built_in(path: Path) -> str:
+    """For a bare name that is no file: the built-in suites, the nearest one first."""
+    if path.suffix or path.name != str(path):
+        return ""
+    return faults.near(path.name, builtin.names()) or f"built in are {', '.join(builtin.names())}"
 
 
 def _read_suite(draft: Draft, root: Node) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -115,7 +116,8 @@ def _holds_the_prompt(text: str) -> str:
         used = templates.variables(text)
     except templates.TemplateError as error:
         raise law(str(error)) from error
-    if used != {"prompt"}:
+    probe = "what is asked"
+    if used != {"prompt"} or probe not in templates.render(text, {"prompt": probe}):
         raise law("the wording of a chat holds `{{ prompt }}` and no other variable")
     return text
 
@@ -124,7 +126,19 @@ ChatWording: TypeAlias = Annotated[Text, AfterValidator(_holds_the_prompt)]
 
 # ---------------------------------------------------------------------------------------------------- injections
 
-Roads: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(distinct_exactly)]
+MOST_ROADS = 1000
+Roads: TypeAlias = Annotated[
+    tuple[Text, ...], Field(min_length=1, max_length=MOST_ROADS), AfterValidator(distinct_exactly)
+]
+
+
+def _finds_something(pattern: str) -> str:
+    if re.compile(pattern).search(""):
+        raise law("the pattern finds something in an empty text, and so in every one")
+    return pattern
+
+
+Restarts: TypeAlias = tuple[Annotated[Pattern, AfterValidator(_finds_something)], ...]
 _Sentences: TypeAlias = Annotated[int, Field(ge=1, le=MOST_SENTENCES)]
 
 
@@ -244,7 +258,7 @@ class Conditions(Keys):
         default=None,
         description="Texts that would be consistent after the prompt: their probability is scored, not sampled.",
     )
-    restarts: tuple[Pattern, ...] | None = Field(
+    restarts: Restarts | None = Field(
         default=None, description="Patterns of a text that begins anew; the suite's, or the usual ones, unless given."
     )
     tags: Annotated[tuple[Id, ...], AfterValidator(distinct_exactly)] = Field(
@@ -332,10 +346,6 @@ class Prompt(Conditions):
     def _sound_paraphrases(cls, texts: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         for index, text in enumerate(texts or ()):
             check_template(text, info, at=("paraphrases", index))
-            for name in info.data.get("vars") or ():
-                if name not in templates.variables(text):
-                    message = f"this wording does not use the variable `{name}`: its values would ask the same"
-                    raise law(message, at=("paraphrases", index))
         return texts
 
     @field_validator("text")
@@ -362,6 +372,7 @@ class Prompt(Conditions):
             if info.data.get(key):
                 raise law(f"`{key}` puts a `text` into a form; these `messages` have theirs", at=(key,))
         _check_all_used(info.data.get("vars") or {}, _texts(info.data["text"], messages))
+        _check_wordings(info.data, messages or ())
         return messages
 
 
@@ -427,6 +438,18 @@ def _check_all_used(declared: dict[str, Any], texts: tuple[str, ...]) -> None:
     for name in declared:
         if name not in used:
             raise law(f"the variable `{name}` is not used in the prompt", at=("vars", name))
+
+
+def _check_wordings(prompt: dict[str, Any], messages: tuple[Message, ...]) -> None:
+    """A wording asks something else than the text, or the last message, and the same with each variable's value."""
+    earlier = {name for message in messages[:-1] for name in templates.variables(message.content)}
+    for index, text in enumerate(prompt.get("paraphrases") or ()):
+        at = ("paraphrases", index)
+        if messages and text == messages[-1].content:
+            raise law("the last message stands among its `paraphrases` too", at=at)
+        for name in prompt.get("vars") or ():
+            if name not in earlier | templates.variables(text):
+                raise law(f"this wording does not use the variable `{name}`: its values would ask the same", at=at)
 
 
 def _entry_kind(value: Any) -> str:

@@ -19,11 +19,12 @@ from collapsecli.suite.prompts import (
     Prompt,
     PromptFile,
     Reasoning,
+    Restarts,
     Sampling,
     SharedInjection,
     Shot,
 )
-from collapsecli.suite.scalars import Finite, Fraction, Id, Keys, Pattern, Text, law
+from collapsecli.suite.scalars import Finite, Fraction, Id, Keys, Text, law
 
 if TYPE_CHECKING:
     from pydantic_core import core_schema
@@ -74,7 +75,7 @@ class SuiteFile(Keys):
     formats: Formats = Field(
         default=("raw",), description="How texts are asked, for prompts that do not say: raw, qa, chat, few-shot."
     )
-    restarts: tuple[Pattern, ...] | None = Field(
+    restarts: Restarts | None = Field(
         default=None, description="Patterns of a text that begins anew, instead of the usual ones."
     )
     inject: Annotated[tuple[SharedInjection, ...], Field(min_length=1)] | None = Field(
