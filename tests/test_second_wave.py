@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from collapsecli import verdict
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.pipeline import RunPlan, conclude, sample_run
@@ -278,3 +279,16 @@ def test_scores_of_an_older_version_are_read_as_answers(tmp_path):
     assert run.is_scored
     path.write_bytes(b"not parquet")
     assert not run.is_scored
+
+
+def test_a_cell_that_was_given_up_belongs_to_the_family_of_its_suite(tmp_path):
+    """Or whether an unrelated flag stands would hang on the length of some text."""
+    text = SUITE.replace("[1, 2]", "[1, 9]")
+    rare = {f" Rare {k}. And so on. The end.": 0.55 / 200 for k in range(200)}
+    script = Script("s", {**ANSWERS, "toast/cut@s9": {" No.": 1.0}, "toast": {WARM: 0.45, **rare}})
+    run, _, _ = begun(tmp_path, ScriptedEngine(script), text)
+    results = conclude(run).results
+    p_values = [result.p_value for result in results]
+    family = verdict.q_values([*p_values, 1.0])
+    assert [result.q_value for result in results] == pytest.approx(family[:-1])
+    assert family[:-1] != pytest.approx(verdict.q_values(p_values))
