@@ -33,7 +33,7 @@ format: $(VENV)/.installed ## write the code the way check wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.engine ## measure speed and truth again (about an hour)
+bench: $(VENV)/.engine ## measure speed and truth again (more than an hour)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/looks.py
 	$(BIN)/python benchmarks/coverage.py
@@ -41,6 +41,7 @@ bench: $(VENV)/.engine ## measure speed and truth again (about an hour)
 	$(BIN)/python benchmarks/text_speed.py
 	$(BIN)/python benchmarks/declared.py
 	$(BIN)/python benchmarks/novelty.py
+	$(BIN)/python benchmarks/pair.py
 	$(BIN)/python benchmarks/truth.py
 
 demo-models: $(VENV)/.engine ## make the two bundled models again from their grammar
