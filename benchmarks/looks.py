@@ -19,7 +19,8 @@ from speed import SUITE, Silent, manifest_of
 from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
-from collapsecli.pipeline import Ledger, collect
+from collapsecli.ledger import Ledger
+from collapsecli.pipeline import collect
 from collapsecli.records import Rules
 from collapsecli.runs import RunFolder
 from collapsecli.schedule import Schedule

@@ -22,7 +22,8 @@ from figures import median_ratio, store
 from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
-from collapsecli.pipeline import Ledger, collect
+from collapsecli.ledger import Ledger
+from collapsecli.pipeline import collect
 from collapsecli.records import EngineInfo, Rules
 from collapsecli.runs import Manifest, RunFolder, SuiteSource
 from collapsecli.schedule import Schedule

@@ -25,7 +25,7 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 class ProgressDisplay:
-    """A Watch (see the pipeline) that shows how far sampling is, and passes a signal on to the engine."""
+    """A Watch (see the ledger) that shows how far sampling is, and passes a signal on to the engine."""
 
     def __init__(self, people: TextIO, interrupts: Interrupts, *, quiet: bool) -> None:
         self._interrupts = interrupts
