@@ -9,6 +9,7 @@ from collapsecli import verdict
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.pipeline import RunPlan, conclude, sample_run
+from collapsecli.report.terminal import report_blocks
 from collapsecli.runs import RunFolder, SuiteSource
 from collapsecli.suite import load, plan
 
@@ -292,3 +293,15 @@ def test_a_cell_that_was_given_up_belongs_to_the_family_of_its_suite(tmp_path):
     family = verdict.q_values([*p_values, 1.0])
     assert [result.q_value for result in results] == pytest.approx(family[:-1])
     assert family[:-1] != pytest.approx(verdict.q_values(p_values))
+
+
+@pytest.mark.parametrize("after", [1, 20, 33, 100])
+def test_a_run_that_lacks_most_of_its_cells_can_be_concluded_and_shown(tmp_path, after):
+    """A cell may have no draws at all, or wait for the one that it branches off."""
+    conditions = "  temperatures: [0, 0.5, 1.0]\n  paraphrases: ['To the groom, then!']\n  inject:"
+    with pytest.raises(IncompleteError):
+        begun(tmp_path, Dying(Script("s", ANSWERS), after), SUITE.replace("  inject:", conditions, 1))
+    conclusions = conclude(RunFolder(tmp_path / "r"))
+    assert (conclusions.saved, conclusions.complete) == (after, False)
+    assert len(conclusions.results) == 25
+    assert report_blocks(conclusions, 80)
