@@ -285,6 +285,9 @@ def test_any_text_has_a_scheme_or_none(text):
     ],
 )
 def test_a_hostile_text_takes_no_time(text):
-    started = time.process_time()
-    rhyme_scheme(text)
-    assert time.process_time() - started < 4
+    seconds = []
+    for _ in range(3):  # the best of three: another process on the core makes ours slower, and never faster
+        started = time.process_time()
+        rhyme_scheme(text)
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 1

@@ -19,7 +19,7 @@ from collapsecli.runs import (
     fingerprint_fields,
 )
 from collapsecli.schedule import Schedule
-from collapsecli.scoring import asks_for_scores, score
+from collapsecli.scoring import asks_for_scores, score, still_asked, unscored_roads
 from collapsecli.seeds import cell_seeds, random_seed
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _owes_scores(ledger: Ledger) -> bool:
     asking = [cell for cell in ledger.manifest.drawn_cells if asks_for_scores(cell)]
     if not asking or not ledger.run.is_scored:
         return bool(asking)
-    scored = {(cell_id, one.text) for cell_id, found in ledger.run.scores().items() for one in found}
-    return any((cell.cell_id, road.text) not in scored for cell in asking for road in cell.roads)
+    scored = ledger.run.scores()
+    return any(unscored_roads(cell, scored.get(cell.cell_id, ())) for cell in asking)
 
 
 def _may_go_on(error: BaseException) -> bool:
@@ -111,13 +111,15 @@ def conclude(
     judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
     cells = tuple(_as_asked(cell, equivalence) for cell in manifest.cells)
     # Thousands of small problems: threads would spend their time waiting for each other.
+    scores = run.scores()
     with threadpool_limits(1, "blas"):
         results = [  # of a family are all planned cells, those too for which nothing could be drawn
             result
-            for result in judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores())
+            for result in judge(run.completions(cells), lambda cell: judged_by[cell.suite], scores)
             if result.cell.cell_id not in manifest.given_up
         ]
-        contrasts = contrasts_of(results, run.completions, lambda cell: judged_by[cell.suite], run.scores())
+        asked = {cell.cell_id: still_asked(cell, scores.get(cell.cell_id, ())) for cell in cells}
+        contrasts = contrasts_of(results, run.completions, lambda cell: judged_by[cell.suite], asked)
     if equivalence is not None and equivalence[0] == "given" and not _has_classes(run, cells):
         raise UsageError(f"the completions of {run.path} came without classes", hint="exact, or lexical[=THRESHOLD]")
     planned, saved = _progress(run, results, as_sampled=rules is None and equivalence is None)

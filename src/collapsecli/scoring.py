@@ -1,4 +1,8 @@
-"""What is scored and not drawn: declared answers and roads. Knows engines; keeps and concludes nothing."""
+"""What is scored and not drawn: declared answers and roads. Knows engines; keeps and concludes nothing.
+
+Whether the model's turn in a chat begins with a space is its template's affair, and a road with the wrong one would be
+improbable for that alone: it is scored in the form in which the cell's own completions begin.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from collapsecli.engines import Engine
-    from collapsecli.records import Cell, Completion
+    from collapsecli.records import Cell, Completion, Road
 
 
 def asks_for_scores(cell: Cell) -> bool:
@@ -25,7 +29,7 @@ def score(engine: Engine, cells: Iterable[tuple[Cell, Sequence[Completion]]]) ->
     asked: dict[str, Scored] = {}
     requests = []
     for cell, completions in cells:
-        for wanted in (*declared_answers(engine, cell, completions), *_roads(engine, cell)):
+        for wanted in (*declared_answers(engine, cell, completions), *_roads(engine, cell, completions)):
             if wanted.error is not None:
                 yield wanted
                 continue
@@ -37,8 +41,31 @@ def score(engine: Engine, cells: Iterable[tuple[Cell, Sequence[Completion]]]) ->
         yield Scored(one.cell_id, one.answer, one.text, one.token_ids, found.token_logprobs, found.error, one.kind)
 
 
-def _roads(engine: Engine, cell: Cell) -> Iterator[Scored]:
+def unscored_roads(cell: Cell, scored: Iterable[Scored]) -> list[Road]:
+    """The roads of a cell that are not among its scored texts, in whatever form."""
+    known = {_bare(one.text) for one in scored if one.kind == "road"}
+    return [road for road in cell.roads if _bare(road.text) not in known]
+
+
+def still_asked(cell: Cell, scored: Iterable[Scored]) -> list[Scored]:
+    """The scored texts of a cell without the roads that its suite does not name any more."""
+    asked = {_bare(road.text) for road in cell.roads}
+    return [one for one in scored if one.kind == "answer" or _bare(one.text) in asked]
+
+
+def _roads(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> Iterator[Scored]:
+    bare = bool(cell.messages) and not cell.injected and _begin_without_space(completions)
     for road in cell.roads:
-        tokens = engine.tokens(cell, road.text)
+        text = _bare(road.text) if bare else road.text
+        tokens = engine.tokens(cell, text)
         error = None if tokens else "it has no tokens of its own after this prompt"
-        yield Scored(cell.cell_id, None, road.text, tokens, error=error, kind="road")
+        yield Scored(cell.cell_id, None, text, tokens, error=error, kind="road")
+
+
+def _begin_without_space(completions: Sequence[Completion]) -> bool:
+    texts = [one.text for one in completions if one.text]
+    return 2 * sum(text.startswith(" ") for text in texts) < len(texts)
+
+
+def _bare(text: str) -> str:
+    return text.lstrip(" ")

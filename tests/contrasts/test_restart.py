@@ -280,10 +280,13 @@ def test_the_usual_patterns_take_time_in_proportion_to_the_text(unit, end):
 @pytest.mark.parametrize("unit", ADVERSARIES.values(), ids=ADVERSARIES)
 def test_a_megabyte_of_text_is_searched_in_no_time(unit):
     text = unit * (MEGABYTE // len(unit))
-    began = time.process_time()
-    for continued in (True, False):
-        marker_in(text, continued=continued)
-    assert time.process_time() - began < 4
+    seconds = []
+    for _ in range(3):  # the best of three: another process on the core makes ours slower, and never faster
+        began = time.process_time()
+        for continued in (True, False):
+            marker_in(text, continued=continued)
+        seconds.append(time.process_time() - began)
+    assert min(seconds) < 1
 
 
 def test_only_the_beginning_of_a_text_is_looked_at():

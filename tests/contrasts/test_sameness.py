@@ -294,7 +294,7 @@ def test_prompts_that_say_the_same_agree_between_as_within():
     assert only(found, "same_opening_within").estimate.low < 1 / 3 < only(found, "same_opening_within").estimate.high
 
 
-def test_a_suite_of_prompts_is_compared_in_seconds():
+def test_a_suite_of_prompts_is_compared_in_well_under_a_second():
     """Twenty prompts, 64 completions of each, 100 words; on an idle core in .3 s."""
     words = [f"w{number}" for number in range(3000)]
     stream = random.Random(1)
@@ -302,9 +302,12 @@ def test_a_suite_of_prompts_is_compared_in_seconds():
         drawn(f"p{place}", [" ".join(["There is no single answer.", *stream.choices(words, k=95)]) for _ in range(64)])
         for place in range(20)
     ]
-    began = time.process_time()
-    assert len(list(sameness("all prompts", cells))) > 5
-    assert time.process_time() - began < 4
+    seconds = []
+    for _ in range(3):  # the best of three: another process on the core makes ours slower, and never faster
+        began = time.process_time()
+        assert len(list(sameness("all prompts", cells))) > 5
+        seconds.append(time.process_time() - began)
+    assert min(seconds) < 1
 
 
 # ------------------------------------------------------------------------------------------------------- known truths

@@ -146,6 +146,24 @@ def test_a_template_that_opens_a_turn_past_a_thought_is_followed(subjects, monke
     assert drawn.prompt == "<s>Q: Dog?\nA: <think></think>The "
 
 
+ENDS_ITS_LINE = (
+    "{{ bos_token }}{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:\n{% endif %}"
+)
+
+
+@pytest.mark.vllm
+def test_behind_a_template_that_ends_its_line_the_space_of_a_raw_prompt_is_left_out(subjects, monkeypatch):
+    engine = subjects("vllm").engine
+    chat = replace(
+        ANIMAL, cell_id="animal/i@t1.0", text=None, messages=(Message("user", "Cat?"),), injection="i", injected=" The"
+    )
+    rendered = partial(engine._tokenizer.apply_chat_template, chat_template=ENDS_ITS_LINE)
+    monkeypatch.setattr(engine._tokenizer, "apply_chat_template", rendered)
+    (drawn,) = draw(engine, chat, [0])
+    assert drawn.prompt == "<s>user:\nCat?\nassistant:\nThe"
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_road_is_scored_as_it_is_drawn(subjects, engine):
     subject = subjects(engine)

@@ -145,18 +145,6 @@ def test_roads_stand_once_at_the_temperature_nearest_to_one_with_the_place_they_
     assert not any(cell.roads for name, cell in cells.items() if "@t0.7" not in name)
 
 
-def test_in_a_chat_a_text_begins_the_models_turn_without_the_space_that_it_has_behind_a_prompt(cells_of):
-    suite = HEAD + (
-        '- {id: r, text: Are bugs real?, formats: [qa, chat], continuations: [" Yes."], '
-        'inject: [{id: i, text: " No", continuations: [" way"]}]}'
-    )
-    said = {name: (cell.injected, [road.text for road in cell.roads]) for name, cell in cells_of(suite).items()}
-    assert said["r[format=qa]@t1.0"] == ("", [" Yes."])
-    assert said["r[format=chat]@t1.0"] == ("", ["Yes."])
-    assert said["r[format=qa]/i@t1.0"] == (" No", [" way"])
-    assert said["r[format=chat]/i@t1.0"] == ("No", [" way"])
-
-
 def test_the_same_warning_is_given_once_whatever_prompts_it_is_for(suite_of):
     shared = 'inject: [{id: i, text: x, continuations: [" Yes", " Yes, sir"], into: [a, b]}]'
     suite = suite_of(f"schema: 1\nname: s\n{shared}\nprompts:\n- {{id: a, text: x}}\n- {{id: b, text: y}}")

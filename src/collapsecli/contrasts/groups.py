@@ -45,7 +45,7 @@ def contrasts_of(
 
     def drawn(cells: Sequence[Cell]) -> Iterator[Drawn]:
         for cell, completions in read(cells) if cells else ():
-            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, _asked_for(cell, scores or {}))
+            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, (scores or {}).get(cell.cell_id, ()))
 
     plain = _plain_cells([result.cell for result in results])
     kept = min(_MOST_TEXTS_OF_A_CELL, _MOST_TEXTS // max(len(plain), 1))
@@ -55,12 +55,6 @@ def contrasts_of(
         *_across_prompts(prompts),
     ]
     return _with_q_values(rows)
-
-
-def _asked_for(cell: Cell, scores: Mapping[str, Sequence[Scored]]) -> list[Scored]:
-    """The scores of a cell without those of roads that its suite does not name any more."""
-    roads = {road.text for road in cell.roads}
-    return [one for one in scores.get(cell.cell_id, ()) if one.kind == "answer" or one.text in roads]
 
 
 # ----------------------------------------------------------------------------------------------------- one prompt

@@ -329,7 +329,10 @@ class VllmEngine:
         turn = begun[: begun.rindex(prefill)]
         # Space is the template's affair in a turn that it renders, and the model's own after a prompt: what is said
         # beforehand stands where the model would have said it. A template may open its turns elsewhere: past a thought.
-        return asked + cell.injected if turn.rstrip() == asked.rstrip() else turn + cell.injected.lstrip()
+        if turn.rstrip() != asked.rstrip():
+            return turn + cell.injected.lstrip()
+        # Behind a template that ends with space the space of a raw prompt would be a second one.
+        return asked + (cell.injected.lstrip(" ") if asked[-1:].isspace() else cell.injected)
 
     def _render_chat(self, messages: Sequence[Message], *, think: bool) -> str:
         continued = messages[-1].role == "assistant"

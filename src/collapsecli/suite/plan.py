@@ -147,9 +147,6 @@ def _cells(suite: Suite, model: str, adapter: str, asked: Mapping[str, int]) -> 
                     injection = injected.injection
                     text = _rendered(prompt, injection.text, said.values) if injection and injection.text else ""
                     roads = _roads(suite, prompt, injection, said.values) if sampling.temperature == scored_at else ()
-                    if prompt.text is not None and said.messages:  # a turn of a chat begins without the space of a text
-                        text = text if injected.sentences else text.lstrip(" ")
-                        roads = roads if injection else tuple(replace(r, text=r.text.lstrip(" ")) for r in roads)
                     yield records.Cell(
                         cell_id=cell_id(prompt.id, variant, injected.name, sampling.temperature),
                         injection=injected.name,
