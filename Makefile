@@ -13,12 +13,12 @@ LOCKED := install --no-deps --require-hashes
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.engine ## sample the two bundled models on vLLM and show both reports, base first
-	@echo "== demo-base: what the model was before tuning"
-	@$(BIN)/collapse probe prompts/quickstart.yaml --model demo-base $(ENGINE)
+demo: $(VENV)/.engine ## sample the two bundled models on vLLM, show both reports, and what tuning changed
+	@echo "== demo-base is what the model was before tuning, demo-tuned the same after reinforcement learning"
+	@$(BIN)/collapse probe prompts/quickstart.yaml --model demo-base --model demo-tuned $(ENGINE)
 	@echo
-	@echo "== demo-tuned: the same model after reinforcement learning"
-	@$(BIN)/collapse probe prompts/quickstart.yaml --model demo-tuned $(ENGINE)
+	@echo "== what tuning changed"
+	@$(BIN)/collapse compare latest
 
 test: $(VENV)/.engine ## run every test
 	$(BIN)/python -m pytest
@@ -41,7 +41,9 @@ bench: $(VENV)/.engine ## measure speed and truth again (more than an hour)
 	$(BIN)/python benchmarks/text_speed.py
 	$(BIN)/python benchmarks/declared.py
 	$(BIN)/python benchmarks/novelty.py
+	$(BIN)/python benchmarks/novelty_pairs.py
 	$(BIN)/python benchmarks/pair.py
+	$(BIN)/python benchmarks/rescoring.py
 	$(BIN)/python benchmarks/truth.py
 
 demo-models: $(VENV)/.engine ## make the two bundled models again from their grammar

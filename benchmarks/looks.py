@@ -21,7 +21,7 @@ from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
 from collapsecli.ledger import Ledger
 from collapsecli.pipeline import collect
-from collapsecli.records import Rules
+from collapsecli.records import Model, Rules
 from collapsecli.runs import RunFolder
 from collapsecli.schedule import Schedule
 from collapsecli.seeds import cell_seeds
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--cap", type=int, default=512)
     asked = parser.parse_args()
-    fixed = plan(load(SUITE), model="demo-base", samples=asked.cap).cells
+    fixed = plan(load(SUITE), models=[Model.at("demo-base")], samples=asked.cap).cells
     looks = tuple(replace(cell, sampling=replace(cell.sampling, adaptive=True)) for cell in fixed)
     with libraries_log_to(Path(os.devnull)) as people:
         engine = VllmEngine(EngineOptions("demo-base"))

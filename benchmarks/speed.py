@@ -24,7 +24,7 @@ from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
 from collapsecli.ledger import Ledger
 from collapsecli.pipeline import collect
-from collapsecli.records import EngineInfo, Rules
+from collapsecli.records import EngineInfo, Model, Rules
 from collapsecli.runs import Manifest, RunFolder, SuiteSource
 from collapsecli.schedule import Schedule
 from collapsecli.seeds import cell_seeds
@@ -56,7 +56,7 @@ class Silent:
 
 def cells_of(copies: int, samples: int) -> list[Cell]:
     """The quickstart suite's cells, each several times under other names, so that there is work for seconds."""
-    planned = plan(load(SUITE), model="demo-base", samples=samples).cells
+    planned = plan(load(SUITE), models=[Model.at("demo-base")], samples=samples).cells
     return [replace(cell, cell_id=f"{copy}-{cell.cell_id}") for copy in range(copies) for cell in planned]
 
 
@@ -64,7 +64,7 @@ def manifest_of(cells: Sequence[Cell], seed: int) -> Manifest:
     """A manifest of these cells."""
     suite = SuiteSource("speed", str(SUITE), "", "")
     drawn = EngineInfo("vllm", "", "demo-base", {})
-    return Manifest("speed", "2026-01-01T00:00:00+00:00", seed, (suite,), tuple(cells), drawn)
+    return Manifest("speed", "2026-01-01T00:00:00+00:00", seed, (suite,), tuple(cells), {"demo-base": drawn})
 
 
 def time_ours(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:

@@ -80,7 +80,7 @@ def _of_cell(cell: Cell) -> Asked:
 
 def asked_by(suite_path: Path) -> list[Asked]:
     """Every cell of a suite."""
-    return [_of_cell(cell) for cell in suite.plan(suite.load(suite_path), model="").cells]
+    return [_of_cell(cell) for cell in suite.plan(suite.load(suite_path), models=()).cells]
 
 
 def asked_besides() -> list[Asked]:

@@ -12,7 +12,7 @@ import yaml
 
 from collapsecli import demo
 from collapsecli.cli import main
-from collapsecli.records import Rules
+from collapsecli.records import Model, Rules
 from collapsecli.suite import builtin, load, plan
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
     if words[0] == "report":
         main(["probe", "prompts/quickstart.yaml", "--engine", "scripted", "-q"])
     if words[0] == "probe" and "scripted" not in words:
-        asked = plan(load(builtin.find(words[1]) or ROOT / words[1]), model="").cells
+        asked = plan(load(builtin.find(words[1]) or ROOT / words[1]), models=()).cells
         answers = {cell.cell_id.rpartition("@")[0]: {" a. b. c. d. e": 1} for cell in asked}
         (tmp_path / "script.yaml").write_text(yaml.safe_dump({"prompts": answers}))
         words = [*words, "--engine", "scripted", "-m", "script.yaml"]
@@ -59,21 +59,21 @@ def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
 def test_every_suite_of_the_readme_loads(text, tmp_path):
     path = tmp_path / "suite.yaml"
     path.write_text(text)
-    assert len(plan(load(path), model=None).cells) == 4
+    assert len(plan(load(path)).cells) == 4
 
 
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("prompts/*.yaml")) + sorted(ROOT.glob("examples/**/suite.yaml")), ids=str
 )
 def test_every_suite_that_is_shipped_loads(path):
-    assert plan(load(path), model="any").cells
+    assert plan(load(path), models=[Model.at("any")]).cells
 
 
 @pytest.mark.parametrize("model", demo.MODELS)
 def test_the_reports_shown_list_every_cell_and_flag_what_the_truth_table_flags(model):
     shown = README.split(f"<!-- {model}: written by benchmarks/readme.py -->")[1].split("<!-- end -->")[0]
     rows = {line.split()[2]: line.split()[:2] for line in shown.splitlines() if line and line[0] in "✗✓?·!"}
-    cells = plan(load(ROOT / "prompts" / "quickstart.yaml"), model=model).cells
+    cells = plan(load(ROOT / "prompts" / "quickstart.yaml"), models=[Model.at(model)]).cells
     assert set(rows) == {cell.cell_id.removesuffix("@t1.0") for cell in cells}
     truth = json.loads(demo.truth_path().read_text("utf-8"))["prompts"]
     for cell in cells:

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 
 from collapsecli import verdict
+from collapsecli.conclusions import conclude
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.errors import IncompleteError, UsageError
-from collapsecli.pipeline import RunPlan, conclude, sample_run
+from collapsecli.pipeline import RunPlan, sample_run
+from collapsecli.records import Model
 from collapsecli.report.terminal import report_blocks
 from collapsecli.runs import RunFolder, SuiteSource
 from collapsecli.suite import load, plan
@@ -81,10 +83,10 @@ class Narrow(ScriptedEngine):
 def begun(tmp_path, engine, text=SUITE, run_id="r", seed=5, **options):
     (tmp_path / "s.yaml").write_text(text)
     suite = load(tmp_path / "s.yaml")
-    cells = plan(suite, model="scripted:s", **options).cells
+    cells = plan(suite, models=[Model.at("scripted:s")], **options).cells
     source = SuiteSource(suite.name, "s.yaml", suite.source.sha256, suite.text, {}, suite.rules)
     run, watch = RunFolder(tmp_path / run_id), Silent()
-    complete = sample_run(run, RunPlan((source,), cells, seed), lambda: engine, watch)
+    complete = sample_run(run, RunPlan((source,), cells, seed), lambda _model: engine, watch)
     return run, complete, watch
 
 
@@ -277,9 +279,9 @@ def test_scores_of_an_older_version_are_read_as_answers(tmp_path):
     before = run.scores()["coin@t1.0"]
     pd.read_parquet(path).query("kind == 'answer'").drop(columns="kind").to_parquet(path, index=False)
     assert run.scores()["coin@t1.0"] == before
-    assert run.is_scored
+    assert run.scored_by == {"scripted:s"}
     path.write_bytes(b"not parquet")
-    assert not run.is_scored
+    assert not run.scored_by
 
 
 def test_a_cell_that_was_given_up_belongs_to_the_family_of_its_suite(tmp_path):

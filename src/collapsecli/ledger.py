@@ -53,21 +53,19 @@ class Ledger:
         """The manifest as far as it is known."""
         return self._begun.with_branches(self._injected, self._given_up)
 
-    def accept(self, engine: Engine) -> None:
-        """Go on with an engine, and write down that it is this one.
+    def accept(self, model: str, engine: Engine) -> None:
+        """Go on with the engine of a model, and write down that it is this one.
 
         Raises UsageError when the run was begun with another one, or when the engine cannot serve a cell.
         """
         manifest = self.manifest
-        if manifest.engine is not None:
-            refuse_differences(
-                self.run,
-                fingerprint_fields(manifest.seed, manifest.cells, manifest.engine),
-                fingerprint_fields(manifest.seed, manifest.cells, engine.info),
-            )
-        engine.check([cell for cell in manifest.drawn_cells if cell.branch is None])
-        fingerprint = fingerprint_of(fingerprint_fields(manifest.seed, manifest.cells, engine.info))
-        self._begun = replace(manifest, engine=engine.info, fingerprint=fingerprint)
+        before = fingerprint_fields(manifest.seed, manifest.cells, manifest.engines)
+        engines = {**manifest.engines, model: engine.info}
+        now = fingerprint_fields(manifest.seed, manifest.cells, engines)
+        if model in manifest.engines:
+            refuse_differences(self.run, before, now)
+        engine.check([cell for cell in manifest.drawn_cells if cell.model == model and cell.branch is None])
+        self._begun = replace(manifest, engines=engines, fingerprint=fingerprint_of(now))
         self.engine = engine
         self.run.write_manifest(self.manifest)
 

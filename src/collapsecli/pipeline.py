@@ -1,4 +1,4 @@
-"""From a plan to conclusions, stage by stage. Reads like the method section; knows no command line and no screen."""
+"""From a plan to completions on disk, stage by stage. Reads like the method section; judges nothing."""
 
 from __future__ import annotations
 
@@ -11,26 +11,18 @@ from collapsecli.branches import is_pending
 from collapsecli.errors import CollapseError, IncompleteError, UsageError
 from collapsecli.ledger import Ledger, refuse_differences
 from collapsecli.reasoning import split_reasoning
-from collapsecli.records import Conclusions, DrawsCheck
-from collapsecli.report.summary import summary_of
-from collapsecli.runs import (
-    TRANSIENT,
-    Manifest,
-    fingerprint_fields,
-)
+from collapsecli.runs import TRANSIENT, Manifest, fingerprint_fields
 from collapsecli.schedule import Schedule
-from collapsecli.scoring import asks_for_scores, score, still_asked, unscored_roads
+from collapsecli.scoring import asks_for_scores, score, unscored_roads
 from collapsecli.seeds import cell_seeds, random_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from collapsecli.engines import Engine, SampleRequest
     from collapsecli.ledger import Watch
-    from collapsecli.records import Cell, CellResult, Completion, Equivalence, Rules
+    from collapsecli.records import Cell, Completion
     from collapsecli.runs import RunFolder, SuiteSource
-
-_MANY_UNFINISHED = 0.05  # thoughts cut off, as a share of all completions, from which on the report says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +35,10 @@ class RunPlan:
     git: str | None = None
 
 
-def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch: Watch) -> bool:
-    """Begin or resume a run and sample what it lacks; True when every planned completion is there.
+def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[str], Engine], watch: Watch) -> bool:
+    """Begin or resume a run and sample what it lacks, one model after the other; True when everything is there.
 
+    `start` gives the engine of a model, by the name that cells call it; it is closed before the next one is started.
     Raises UsageError when the run was begun with another plan or engine, and is then left as it was; EngineStartError;
     IncompleteError when another process holds the run or the engine dies. Whatever is raised, what was sampled stays.
     """
@@ -54,130 +47,53 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[], Engine], watch
         ledger = Ledger(run, _begun(run, plan) if is_new else _taken_up(run, plan), watch)
         for broken in run.tidied():
             watch.noticed(f"{broken} could not be read and was moved aside; its completions are drawn again")
-        schedule = _schedule(ledger)
-        if _is_complete(ledger, schedule) and run.samples_path.is_file():
+        schedules = _schedules(ledger)
+        if _is_complete(ledger, schedules) and run.samples_path.is_file():
             run.write_manifest(ledger.manifest)
         else:
             try:
-                if not _is_complete(ledger, schedule):
-                    _sample(ledger, schedule, start)
+                for model, schedule in schedules.items():
+                    if not watch.stopped and not _has_all(ledger, model, schedule):
+                        _sample(ledger, model, schedule, start)
             except BaseException as error:
                 if is_new and not any(run.parts_path.glob("*.parquet")):
                     run.forget(keep_log=not isinstance(error, UsageError))
                 elif not isinstance(error, UsageError):
-                    _save_state(run, schedule, "incomplete" if _may_go_on(error) else "failed")
+                    _save_state(run, schedules, "incomplete" if _may_go_on(error) else "failed")
                 raise
-            if _is_complete(ledger, schedule):
+            if _is_complete(ledger, schedules):
                 run.write_manifest(ledger.manifest)
                 run.compact(ledger.manifest)
-        complete = _is_complete(ledger, schedule)
-        _save_state(run, schedule, "complete" if complete else "incomplete")
+        complete = _is_complete(ledger, schedules)
+        _save_state(run, schedules, "complete" if complete else "incomplete")
     return complete
 
 
-def _is_complete(ledger: Ledger, schedule: Schedule) -> bool:
-    """Whether everything was drawn that is needed, and scored that can be."""
-    return schedule.complete and not _owes_scores(ledger)
+def _is_complete(ledger: Ledger, schedules: Mapping[str, Schedule]) -> bool:
+    return all(_has_all(ledger, model, schedule) for model, schedule in schedules.items())
 
 
-def _owes_scores(ledger: Ledger) -> bool:
-    asking = [cell for cell in ledger.manifest.drawn_cells if asks_for_scores(cell)]
-    if not asking or not ledger.run.is_scored:
+def _has_all(ledger: Ledger, model: str, schedule: Schedule) -> bool:
+    """Whether everything was drawn that is needed of a model, and scored that can be."""
+    return schedule.complete and not _owes_scores(ledger, model)
+
+
+def _owes_scores(ledger: Ledger, model: str) -> bool:
+    asking = _asking(ledger, model)
+    if not asking or model not in ledger.run.scored_by:
         return bool(asking)
     scored = ledger.run.scores()
     return any(unscored_roads(cell, scored.get(cell.cell_id, ())) for cell in asking)
 
 
+def _asking(ledger: Ledger, model: str) -> list[Cell]:
+    """The cells of a model that have something to be scored."""
+    return [cell for cell in ledger.manifest.drawn_cells if cell.model == model and asks_for_scores(cell)]
+
+
 def _may_go_on(error: BaseException) -> bool:
     """Whether the same command can be expected to go on: the run was stopped, the disk was full, the engine died."""
     return isinstance(error, IncompleteError | OSError) or not isinstance(error, Exception)
-
-
-def conclude(
-    run: RunFolder,
-    rules: Callable[[Rules], Rules] | None = None,
-    equivalence: tuple[Equivalence, float | None] | None = None,
-) -> Conclusions:
-    """Read, group, measure and judge a run's completions, and write what they prove beside them.
-
-    `rules` and `equivalence` (with its threshold) replace what the suite said, for this judgement only.
-    """
-    from threadpoolctl import threadpool_limits
-
-    from collapsecli.contrasts.groups import contrasts_of
-    from collapsecli.judge import judge
-
-    manifest = run.manifest()
-    judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
-    cells = tuple(_as_asked(cell, equivalence) for cell in manifest.cells)
-    # Thousands of small problems: threads would spend their time waiting for each other.
-    scores = run.scores()
-    with threadpool_limits(1, "blas"):
-        results = [  # of a family are all planned cells, those too for which nothing could be drawn
-            result
-            for result in judge(run.completions(cells), lambda cell: judged_by[cell.suite], scores)
-            if result.cell.cell_id not in manifest.given_up
-        ]
-        asked = {cell.cell_id: still_asked(cell, scores.get(cell.cell_id, ())) for cell in cells}
-        contrasts = contrasts_of(results, run.completions, lambda cell: judged_by[cell.suite], asked)
-    if equivalence is not None and equivalence[0] == "given" and not _has_classes(run, cells):
-        raise UsageError(f"the completions of {run.path} came without classes", hint="exact, or lexical[=THRESHOLD]")
-    planned, saved = _progress(run, results, as_sampled=rules is None and equivalence is None)
-    draws = _all_draws(results)
-    conclusions = Conclusions(
-        run_id=manifest.run_id,
-        path=str(run.path),
-        suites=tuple(suite.name for suite in manifest.suites),
-        models=tuple(dict.fromkeys(cell.model for cell in manifest.cells)),
-        engine=_engine_version(manifest),
-        seed=manifest.seed,
-        alpha=max(thresholds.alpha for thresholds in judged_by.values()),
-        planned=planned,
-        saved=saved,
-        results=tuple(results),
-        draws=draws,
-        surplus_p_value=_surplus(draws),
-        notes=(
-            *(manifest.engine.notes if manifest.engine else ()),
-            *_branch_notes(manifest),
-            *_thought_notes(results),
-        ),
-        rules=tuple(judged_by.items()),
-        contrasts=tuple(contrasts),
-    )
-    try:
-        run.write_conclusions(manifest, conclusions, summary_of(conclusions))
-    except PermissionError as error:  # somebody else's run can be read, too
-        note = f"the conclusions could not be kept beside the run: {error.strerror}"
-        conclusions = replace(conclusions, notes=(*conclusions.notes, note))
-    return conclusions
-
-
-def _has_classes(run: RunFolder, cells: Sequence[Cell]) -> bool:
-    return any(row.given is not None for _, completions in run.completions(cells) for row in completions)
-
-
-def _as_asked(cell: Cell, equivalence: tuple[Equivalence, float | None] | None) -> Cell:
-    """The cell read by another equivalence; typed answers are the same if equal, unless classes were imported."""
-    if equivalence is None or (cell.answer.kind != "text" and equivalence[0] != "given"):
-        return cell
-    return replace(cell, equivalence=equivalence[0], threshold=equivalence[1])
-
-
-def _progress(run: RunFolder, results: Sequence[CellResult], *, as_sampled: bool) -> tuple[int, int]:
-    """How many completions are planned, as far as is known, and how many of them are there for good.
-
-    Another judgement than the one that ended the looks cannot say that a run which is complete needs more.
-    """
-    if not as_sampled and run.state().get("state") == "complete":
-        judged = sum(result.n_judged for result in results)
-        return judged, judged
-    kept = run.kept([result.cell for result in results])
-    saved = (
-        sum(1 for index, failed in kept[result.cell.cell_id].items() if index < result.needed and not failed)
-        for result in results
-    )
-    return sum(result.needed for result in results), sum(saved)
 
 
 # --------------------------------------------------------------------------------------------- beginning a run
@@ -207,8 +123,8 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
     seed = manifest.seed if plan.seed is None else plan.seed
     refuse_differences(
         run,
-        fingerprint_fields(manifest.seed, manifest.cells, None),
-        fingerprint_fields(seed, plan.cells, None),
+        fingerprint_fields(manifest.seed, manifest.cells, {}),
+        fingerprint_fields(seed, plan.cells, {}),
     )
     # A suite that reads answers otherwise may find the branch points that the last one did not.
     given_up = manifest.given_up if plan.suites == manifest.suites else {}
@@ -218,15 +134,24 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
 # ------------------------------------------------------------------------------------------------- sampling
 
 
-def _schedule(ledger: Ledger) -> Schedule:
-    """What the run still needs, from what is in its folder."""
-    run, manifest = ledger.run, ledger.manifest
+def _schedules(ledger: Ledger) -> dict[str, Schedule]:
+    """What each model still owes the run, from what is in its folder."""
+    manifest = ledger.manifest
     seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
+    return {
+        model: _schedule(ledger, [cell for cell in manifest.cells if cell.model == model], seeds)
+        for model in manifest.models
+    }
+
+
+def _schedule(ledger: Ledger, cells: Sequence[Cell], seeds: Mapping[str, int]) -> Schedule:
+    run, manifest = ledger.run, ledger.manifest
     rules = {suite.name: suite.rules for suite in manifest.suites}
-    schedule = Schedule(manifest.cells, seeds, lambda cell: rules[cell.suite], _is_transient, manifest.given_up)
+    given_up = [cell.cell_id for cell in cells if cell.cell_id in manifest.given_up]
+    schedule = Schedule(cells, seeds, lambda cell: rules[cell.suite], _is_transient, given_up)
     schedule.on_branch = ledger.branched
     judged = schedule.judged_cells
-    schedule.restore(run.kept(manifest.cells), run.completions(judged) if judged else ())
+    schedule.restore(run.kept(cells), run.completions(judged) if judged else ())
     return schedule
 
 
@@ -234,21 +159,21 @@ def _is_transient(completion: Completion) -> bool:
     return completion.error_kind in TRANSIENT
 
 
-def _sample(ledger: Ledger, schedule: Schedule, start: Callable[[], Engine]) -> None:
+def _sample(ledger: Ledger, model: str, schedule: Schedule, start: Callable[[str], Engine]) -> None:
     """Start the engine, make sure that it is the one the run was begun with, and draw what is missing."""
     run = ledger.run
-    engine = start()
+    engine = start(model)
     try:
-        ledger.accept(engine)
+        ledger.accept(model, engine)
         for cell in ledger.manifest.drawn_cells:
             # Planned by an earlier sitting, or while this one was restored: no engine has seen it yet.
-            if cell.branch and not is_pending(cell) and (refused := ledger.refused(cell)):
+            if cell.model == model and cell.branch and not is_pending(cell) and (refused := ledger.refused(cell)):
                 schedule.give_up(cell.cell_id)
                 ledger.branched(cell, refused)
         run.write_state("running", attempts=int(run.state().get("attempts", 0)) + 1)
         collect(ledger, schedule, engine)
         if schedule.complete and not ledger.watch.stopped:
-            _score(ledger, engine)
+            _score(ledger, model, engine)
     finally:
         engine.close()
 
@@ -259,7 +184,7 @@ def collect(ledger: Ledger, schedule: Schedule, engine: Engine) -> None:
     cells = {cell.cell_id: cell for cell in manifest.cells}
     watch.sampling(engine, schedule)
     rows = _drawn(engine, schedule.requests(engine.room))
-    with ledger.run.shard_writer(manifest, _engine_version(manifest)) as shards, closing(rows):
+    with ledger.run.shard_writer(manifest, manifest.engine_versions) as shards, closing(rows):
         for drawn in rows:
             completion = _as_kept(drawn, cells[drawn.cell_id], schedule.failed_attempts(drawn))
             shards.add(completion)
@@ -267,15 +192,17 @@ def collect(ledger: Ledger, schedule: Schedule, engine: Engine) -> None:
             watch.advanced(completion, shards.saved)
 
 
-def _score(ledger: Ledger, engine: Engine) -> None:
+def _score(ledger: Ledger, model: str, engine: Engine) -> None:
     """Score the declared answers that can be listed, and the roads: what is known so needs no draws."""
-    asking = [cell for cell in ledger.manifest.drawn_cells if asks_for_scores(cell)]
+    run, asking = ledger.run, _asking(ledger, model)
     if not asking:
         return
     with _dying_engine("scoring"):
-        scored = list(score(engine, ledger.run.completions(asking)))
+        scored = list(score(engine, run.completions(asking)))
     if not ledger.watch.stopped:
-        ledger.run.write_scores(ledger.manifest, scored)
+        now = {cell.cell_id for cell in asking}
+        others = [one for cell_id, known in run.scores().items() if cell_id not in now for one in known]
+        run.write_scores(ledger.manifest, [*others, *scored], run.scored_by | {model})
 
 
 @contextmanager
@@ -306,41 +233,7 @@ def _as_kept(completion: Completion, cell: Cell, failed_attempts: int) -> Comple
     return completion if thought is None else replace(completion, text=answer, reasoning=thought)
 
 
-def _engine_version(manifest: Manifest) -> str:
-    return f"{manifest.engine.name} {manifest.engine.version}" if manifest.engine else ""
-
-
-def _save_state(run: RunFolder, schedule: Schedule, state: str) -> None:
-    run.write_state(state, planned=schedule.planned, saved=schedule.saved, failed=schedule.failed)
-
-
-def _surplus(draws: DrawsCheck) -> float | None:
-    from collapsecli.metrics.likelihood import surplus_p_value
-
-    return surplus_p_value(draws.repeats, draws.expected + draws.expected_of_lost) if draws.draws else None
-
-
-def _branch_notes(manifest: Manifest) -> Iterator[str]:
-    """Which cells of the second wave were not sampled, those of one reason together."""
-    for why in dict.fromkeys(manifest.given_up.values()):
-        cells = [cell_id for cell_id, reason in manifest.given_up.items() if reason == why]
-        yield f"not sampled: {', '.join(cells)}: {why}"
-
-
-def _thought_notes(results: Sequence[CellResult]) -> tuple[str, ...]:
-    came_back = sum(result.look - result.n_failed for result in results)
-    unfinished = sum(result.n_unfinished for result in results)
-    if unfinished < _MANY_UNFINISHED * came_back or not unfinished:
-        return ()
-    note = f"{unfinished:,} of {came_back:,} completions were cut off inside their thought and have no answer"
-    return (f"{note}: raise max_tokens, or set `reasoning: off`",)
-
-
-def _all_draws(results: Sequence[CellResult]) -> DrawsCheck:
-    checks = [result.draws for result in results]
-    return DrawsCheck(
-        sum(check.draws for check in checks),
-        sum(check.repeats for check in checks),
-        sum(check.expected for check in checks),
-        sum(check.expected_of_lost for check in checks),
-    )
+def _save_state(run: RunFolder, schedules: Mapping[str, Schedule], state: str) -> None:
+    counts = [(schedule.planned, schedule.saved, schedule.failed) for schedule in schedules.values()]
+    planned, saved, failed = map(sum, zip(*counts, strict=True))
+    run.write_state(state, planned=planned, saved=saved, failed=failed)

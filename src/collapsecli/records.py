@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from collapsecli.errors import Fault
@@ -151,6 +151,23 @@ class Rules:
     fdr: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model to sample, and the adapters that are loaded on it and sampled beside it: name -> where it is.
+
+    `name` is what cells, files and reports call the model; `location` is where an engine finds it.
+    """
+
+    name: str
+    location: str
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, location: str, adapters: Mapping[str, str] | None = None) -> Model:
+        """A model that is called what it is found by."""
+        return cls(location, location, adapters or {})
+
+
 Equivalence = Literal["exact", "lexical", "given"]
 Reasoning = Literal["strip", "keep", "off"]
 
@@ -214,6 +231,21 @@ class Cell:
     branch: Branch | None = None
     roads: tuple[Road, ...] = ()
     restarts: tuple[str, ...] | None = None
+
+    @property
+    def question(self) -> str:
+        """The id without the model that may stand behind it: the same in every run of the suite."""
+        return self.cell_id.partition("#")[0]
+
+    @property
+    def sweep(self) -> str:
+        """The question without its temperature: what the cells of one temperature sweep have in common."""
+        return self.question.rpartition("@")[0] or self.question
+
+    @property
+    def sampled(self) -> tuple[str, str]:
+        """What is sampled: a model and the name of its adapter, empty without."""
+        return self.model, self.adapter
 
 
 # ------------------------------------------------------------------------------------------------ what comes back
@@ -414,8 +446,8 @@ class Contrast:
 
     `subject` is what the number is about, as a report calls it: a prompt, a cell without its temperature, a tag.
     `cell_id` is the cell that it belongs to, where it is one, and `other_cell_id` the one that it is held against. `at`
-    is the place on a curve: a temperature, a sentence, a token. `n` is the number of completions (or pairs of them)
-    that the estimate is made from. `label` says what no number can.
+    is the place on a curve: a temperature, a sentence, a token. All of it is of one `model` with one `adapter`. `n` is
+    the number of completions (or pairs of them) that the estimate is made from. `label` says what no number can.
     """
 
     kind: ContrastKind
@@ -424,6 +456,8 @@ class Contrast:
     metric: str
     estimate: Estimate
     n: int
+    model: str = ""
+    adapter: str = ""
     cell_id: str | None = None
     other_cell_id: str | None = None
     at: float | None = None
@@ -455,6 +489,19 @@ class Conclusions:
     notes: tuple[str, ...]
     rules: tuple[tuple[str, Rules], ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+
+    def by_model(self) -> list[Conclusions]:
+        """The same of each model with its adapter alone, in their order."""
+        sampled = dict.fromkeys(result.cell.sampled for result in self.results)
+        return [
+            replace(
+                self,
+                models=(name,),
+                results=tuple(result for result in self.results if result.cell.sampled == of),
+                contrasts=tuple(row for row in self.contrasts if (row.model, row.adapter) == of),
+            )
+            for name, of in zip(self.models, sampled, strict=True)
+        ]
 
     @property
     def sampled_here(self) -> bool:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collapsecli import branches, verdict
 from collapsecli.engines import SampleRequest
-from collapsecli.judge import in_family, kept_by_family, look_at, read_cell
+from collapsecli.judge import family_of, in_family, kept_by_family, look_at, read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,12 +101,13 @@ class Schedule:
         given_up: Iterable[str] = (),
     ) -> None:
         self.on_branch: Callable[[Cell, Cell | str], str | None] = lambda _cell, _planned: None
-        adaptive_suites = {cell.suite for cell in cells if cell.sampling.adaptive}
-        families = {suite: _family_size(cells, suite) for suite in adaptive_suites}
+        adaptive = {family_of(cell) for cell in cells if cell.sampling.adaptive}
+        families = Counter(family_of(cell) for cell in cells if in_family(cell) and family_of(cell) in adaptive)
         self._tracks = {}
         for cell in cells:
             rules = rules_of(cell)
-            withholds = cell.suite in families and verdict.false_discovery_rate(rules, families[cell.suite]) < 1
+            size = families[family_of(cell)]
+            withholds = size > 0 and verdict.false_discovery_rate(rules, size) < 1
             may_be_withheld = withholds and in_family(cell)
             judged = may_be_withheld or (cell.sampling.adaptive and verdict.has_verdict(cell.sampling))
             self._tracks[cell.cell_id] = _Track(cell, seeds[cell.cell_id], rules, judged, may_be_withheld)
@@ -280,8 +281,9 @@ class Schedule:
     def _top_up(self) -> bool:
         """Let the cells whose flags their family does not keep take one look more; False where there is none."""
         reopened = False
-        for suite in dict.fromkeys(track.cell.suite for track in self._tracks.values() if track.in_family):
-            members = [track for track in self._tracks.values() if track.in_family and track.cell.suite == suite]
+        candidates = [track for track in self._tracks.values() if track.in_family]
+        for family in dict.fromkeys(family_of(track.cell) for track in candidates):
+            members = [track for track in candidates if family_of(track.cell) == family]
             _, withheld = kept_by_family(
                 [track.cell for track in members], [track.evidence for track in members], members[0].rules
             )
@@ -292,7 +294,3 @@ class Schedule:
                     self._look(track)
                     reopened = True
         return reopened
-
-
-def _family_size(cells: Sequence[Cell], suite: str) -> int:
-    return sum(cell.suite == suite and in_family(cell) for cell in cells)

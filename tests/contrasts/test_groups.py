@@ -8,7 +8,7 @@ from collapsecli.contrasts import groups
 from collapsecli.engines import SampleRequest
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.judge import judge
-from collapsecli.records import Rules
+from collapsecli.records import Model, Rules
 from collapsecli.scoring import score
 from collapsecli.suite import load, plan
 
@@ -45,7 +45,7 @@ ANSWERS = {
 def run(tmp_path):
     """The judged cells of the suite, how their completions are read, and the scores of its roads."""
     (tmp_path / "s.yaml").write_text(SUITE)
-    cells = plan(load(tmp_path / "s.yaml"), model="m").cells
+    cells = plan(load(tmp_path / "s.yaml"), models=[Model.at("m")]).cells
     engine = ScriptedEngine(Script("s", ANSWERS))
     requests = [SampleRequest(cell, at << 20, tuple(range(24))) for at, cell in enumerate(cells, start=1)]
     drawn = defaultdict(list)

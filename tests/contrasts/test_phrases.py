@@ -12,13 +12,13 @@ from collapsecli.contrasts.phrases import (
     COPIED_RUN,
     LONGEST,
     SHORTEST,
-    _maximal,
     _Run,
     _shared_runs,
     is_copied,
     quoted,
     shared_phrases,
 )
+from collapsecli.contrasts.wordruns import maximal
 
 WORDS = ["wug", "dax", "blick", "fep", "toma", "zib", "glorp", "quiv", "mip", "snarf"]
 WUG = "the wug daxed a blick"
@@ -167,7 +167,7 @@ def test_the_order_of_prompts_changes_no_phrase(rows, random):
 def test_a_run_is_left_to_a_longer_one_that_holds_nearly_all_of_it(within, kept):
     short, long = _Run(("a", "b", "c"), (0, 1), 10, 1), _Run(("x", "a", "b", "c", "y"), (0, 1), within, 0)
     middle = _Run(("a", "b", "c", "y"), (0, 1), within, 0)
-    found = [run.words for run in _maximal([short, middle, long])]
+    found = [run.words for run in maximal([short, middle, long])]
     assert (short.words in found) is kept
     assert middle.words not in found
     assert long.words in found
@@ -181,6 +181,7 @@ def test_a_run_is_left_to_a_longer_one_that_holds_nearly_all_of_it(within, kept)
     [
         pytest.param(["i", "d", "be", "happy"], ["Oh!", " I'd be\nhappy to."], "I'd be happy", id="as it is written"),
         pytest.param(["once", "upon"], ["Thronce uponly"], "once upon", id="not within a word"),
+        pytest.param(["art"], ["The SMART artful Art."], "Art", id="nor one word within another"),
         pytest.param(["not", "there"], ["Something else"], "not there", id="spaced where no text has it"),
         pytest.param(["a+b", "(c"], ["x a+b (c"], "a+b (c", id="signs stand for themselves"),
         pytest.param(["今天", "天气", "气好"], [], "今天气好", id="neighbouring characters are run together"),

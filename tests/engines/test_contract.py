@@ -18,7 +18,6 @@ from makers import make_cell
 
 from collapsecli import demo
 from collapsecli.engines import EngineOptions, SampleRequest, ScoreRequest, start_engine
-from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.errors import SuiteError, UsageError
 from collapsecli.records import Branch, Message, Road
 
@@ -27,40 +26,51 @@ NUMBER = make_cell("number@t1.0", text="Q: Tell me a random integer between 1 an
 STORY = make_cell("story@t1.0", text="Once upon a time there was", max_tokens=64)
 
 
-def scripted_subject() -> Subject:
-    words = ["a girl", "a boy", "an old fox", "a king"]
-    script = Script(
-        "known",
-        {
-            "coin": {" Heads.": 0.6, " Tails.": 0.4},
-            "number": {f" {k}.": 1.0 for k in range(1, 101)},
-            "story": {f" {a} who met {b} by the sea in the rain. The end.": 1.0 for a in words for b in words},
-        },
-        delay_s=0.0,
-    )
-    return Subject(ScriptedEngine(script), COIN, NUMBER, STORY, {" Heads.": 0.6, " Tails.": 0.4})
+WORDS = ("a girl", "a boy", "an old fox", "a king")
+KNOWN = {
+    "coin": {" Heads.": 0.6, " Tails.": 0.4},
+    "number": {f" {k}.": 1.0 for k in range(1, 101)},
+    "story": {f" {a} who met {b} by the sea in the rain. The end.": 1.0 for a in WORDS for b in WORDS},
+}
 
 
-def vllm_subject() -> Subject:
+def scripted_subject(folder, own_process) -> Subject:
+    script = folder / "known.yaml"
+    script.write_text(json.dumps({"prompts": KNOWN}), "utf-8")
+    engine = start_engine("scripted", EngineOptions(str(script)), own_process=own_process)
+    return Subject(engine, COIN, NUMBER, STORY, KNOWN["coin"])
+
+
+def vllm_subject(_, own_process) -> Subject:
     pytest.importorskip("vllm")
     truth = json.loads(demo.truth_path().read_text("utf-8"))["prompts"]["coin"]
     coin = replace(COIN, text=truth["text"])
-    engine = start_engine("vllm", EngineOptions("demo-base"))
+    engine = start_engine("vllm", EngineOptions("demo-base"), own_process=own_process)
     return Subject(engine, coin, NUMBER, STORY, truth["demo-base"]["answers"])
 
 
-SUBJECTS = {"scripted": scripted_subject, "vllm": vllm_subject}
-ENGINES = ["scripted", pytest.param("vllm", marks=pytest.mark.vllm)]
+SUBJECTS = {
+    "scripted": partial(scripted_subject, own_process=False),
+    "scripted process": partial(scripted_subject, own_process=True),
+    "vllm": partial(vllm_subject, own_process=False),
+    "vllm process": partial(vllm_subject, own_process=True),
+}
+ENGINES = [
+    "scripted",
+    "scripted process",
+    pytest.param("vllm", marks=pytest.mark.vllm),
+    pytest.param("vllm process", marks=pytest.mark.vllm),
+]
 
 
 @pytest.fixture(scope="module")
-def subjects():
+def subjects(tmp_path_factory):
     """Each engine starts once, when it is first asked for: vLLM takes its time."""
     started = {}
 
     def subject_of(name):
         if name not in started:
-            started[name] = SUBJECTS[name]()
+            started[name] = SUBJECTS[name](tmp_path_factory.mktemp("engine"))
         return started[name]
 
     yield subject_of
@@ -182,11 +192,12 @@ BROKEN_ROADS = [
 
 
 @pytest.mark.vllm
+@pytest.mark.parametrize("engine", ["vllm", "vllm process"])
 @pytest.mark.parametrize(("prompt", "road", "why"), BROKEN_ROADS)
-def test_a_road_that_is_not_its_own_tokens_is_refused_with_its_line(subjects, prompt, road, why):
+def test_a_road_that_is_not_its_own_tokens_is_refused_with_its_line(subjects, engine, prompt, road, why):
     cell = replace(COIN, text=prompt, roads=(Road(road, ("suite.yaml", 7, 12)),))
     with pytest.raises(SuiteError) as raised:
-        subjects("vllm").engine.check(
+        subjects(engine).engine.check(
             [COIN, cell, replace(cell, cell_id="again@t1.0"), replace(cell, branch=Branch("x", 1))]
         )
     (fault,) = raised.value.faults  # once, though several cells have it

@@ -21,11 +21,12 @@ from collapsecli.imports import (
 )
 from collapsecli.imports import gather as gather_module
 from collapsecli.imports.layout import Draw, Notice
-from collapsecli.imports.names import condition_id, model_names, prompt_name
+from collapsecli.imports.names import prompt_name
 from collapsecli.imports.sources import Malformed
 from collapsecli.records import Expect, IntegerAnswer, Message, TextAnswer
 from collapsecli.runs import TRANSIENT
 from collapsecli.runs import folder as folder_module
+from collapsecli.suite import cell_id, model_names
 
 ASKED = Asked("s", TextAnswer(), Expect("none"))
 
@@ -174,7 +175,7 @@ def test_models_are_named_by_their_last_part_where_that_tells_them_apart():
     names = model_names(["one/a", "two/a", "a@main"])
     assert len(set(names.values())) == 3
     assert all("@" not in name and "#" not in name for name in names.values())
-    assert condition_id("p", 0.7, "a") == "p@t0.7#a"
+    assert cell_id("p", {}, "", 0.7, "a") == "p@t0.7#a"
 
 
 # --------------------------------------------------------------------------------------------------------- what is told
@@ -240,7 +241,8 @@ def test_a_run_is_complete_at_once(tmp_path):
     assert folder.state()["state"] == "complete"
     manifest = folder.manifest()
     assert manifest.cells == runs[0].cells
-    assert (manifest.engine.name, manifest.engine.version, manifest.engine.notes) == ("imported", "plain", ("hear",))
+    (engine,) = manifest.engine_infos
+    assert (engine.name, engine.version, engine.notes) == ("imported", "plain", ("hear",))
     assert manifest.fingerprint
     ((_, rows),) = folder.completions(manifest.cells)
     assert [(row.text, row.given) for row in rows] == [(f"t{k}", str(k)) for k in range(5)]

@@ -4,11 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from collapsecli.metrics.tempering import half_temperature, tempered_bounds, tempered_shares
-from collapsecli.records import Estimate
+from collapsecli.metrics.tempering import (
+    closest_temperature,
+    half_temperature,
+    partings,
+    tempered_bounds,
+    tempered_log_shares,
+    tempered_shares,
+)
+from collapsecli.records import UNDEFINED, Estimate
 
 ROUNDING = 1e-9
 POWERS = st.floats(0.2, 5)
@@ -221,3 +228,133 @@ def test_the_half_lies_within_its_bracket(shares):
 def test_a_share_without_a_value_has_no_half():
     with pytest.raises(ValueError, match="without a value"):
         halved(Estimate(None, 0.0, 1.0), SURE_BELOW)
+
+
+# ---------------------------------------------------------------------------------------------- the closest temperature
+
+
+TEMPERATURES = st.floats(1 / 8, 32)
+
+
+def logs_of(p):
+    """Answers of one token with these probabilities; impossible ones too."""
+    token_ids = [(token, 0) for token in range(len(p))]
+    return token_ids, [(math.log(one) if one else -math.inf, 0.0) for one in p]
+
+
+def target_of(p):
+    return [math.log(one) if one else -math.inf for one in p]
+
+
+def kl(p, q):
+    return math.fsum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a)
+
+
+@given(weights=WEIGHTS, powers=st.lists(POWERS, min_size=1, max_size=4))
+def test_log_shares_are_the_logarithms_of_shares_at_every_power(weights, powers):
+    sequences = logs_of(shared(weights))
+    found = tempered_log_shares(*sequences, powers)
+    assert found.shape == (len(powers), len(weights))
+    for row, power in zip(found, powers, strict=True):
+        assert np.exp(row) == pytest.approx(tempered_shares(*sequences, power))
+
+
+def test_log_shares_tell_how_unlikely_what_is_too_unlikely_for_a_share():
+    found = tempered_log_shares([(1,), (2,)], [(-0.0,), (-1000.0,)], [1.0, 16.0])
+    assert found[:, 1].tolist() == [-1000, -16000]
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "expected"),
+    [
+        pytest.param([(1, 0), (2, 0), (3, 0)], 1, id="the first token"),
+        pytest.param([(7, 1, 0), (7, 2, 0)], 1, id="a later token"),
+        pytest.param([(1, 0), (1, 2, 0), (3, 0)], 2, id="one begins as another"),
+        pytest.param([(1, 2)], 0, id="one alone"),
+        pytest.param([], 0, id="none"),
+    ],
+)
+def test_sequences_part_in(token_ids, expected):
+    assert partings(token_ids) == expected
+
+
+@given(weights=st.lists(st.floats(0.01, 1), min_size=2, max_size=30), temperature=TEMPERATURES)
+def test_what_a_temperature_made_of_a_distribution_gives_that_temperature_and_leaves_nothing(weights, temperature):
+    base = shared(weights)
+    assume(max(weights) > 1.1 * min(weights))
+    run = tempered_log_shares(*logs_of(base), [temperature])[0]  # the base's, so much sharper
+    found = closest_temperature(target_of(base), [(token,) for token in range(len(base))], run[:, None])
+    assert found.temperature.value == pytest.approx(temperature, rel=1e-3)
+    assert found.remains.value == pytest.approx(0, abs=1e-9)
+    assert found.remains.low == found.remains.value == found.remains.high
+    assert found.at_1.value == pytest.approx(kl(base, np.exp(run)), abs=1e-9)
+    assert found.impossible == 0
+
+
+@given(
+    first=st.lists(st.floats(0.01, 1), min_size=2, max_size=5),
+    second=st.lists(st.floats(0.01, 1), min_size=2, max_size=5),
+    temperature=TEMPERATURES,
+)
+def test_it_is_found_for_answers_of_several_tokens(first, second, temperature):
+    assume(max(first) > 1.1 * min(first))
+    token_ids = [(i, j, 0) for i in range(len(first)) for j in range(len(second))]
+    logs = [(math.log(shared(first)[i]), math.log(shared(second)[j]), 0.0) for i, j, _ in token_ids]
+    powers = [tempered(shared(part), temperature) for part in (first, second)]
+    found = closest_temperature(
+        tempered_log_shares(token_ids, logs, [1.0])[0],
+        token_ids,
+        [(math.log(powers[0][i]), math.log(powers[1][j]), -0.5) for i, j, _ in token_ids],
+    )
+    assert found.temperature.value == pytest.approx(temperature, rel=1e-3)
+    assert found.remains.value == pytest.approx(0, abs=1e-9)
+
+
+@given(base=WEIGHTS, run=WEIGHTS)
+def test_no_temperature_of_the_range_is_closer(base, run):
+    k = min(len(base), len(run))
+    p, q = shared(base[:k]), shared(run[:k])
+    found = closest_temperature(target_of(p), *logs_of(q))
+    elsewhere = [kl(p, tempered(q, 1 / at)) for at in np.geomspace(1 / 16, 64, 301)]
+    assert found.remains.value <= min(elsewhere) + ROUNDING
+    assert found.remains.value <= found.at_1.value == pytest.approx(kl(p, q), abs=ROUNDING)
+    if found.temperature.value is not None:
+        at_best = kl(p, tempered(q, 1 / found.temperature.value))
+        assert at_best == pytest.approx(found.remains.value, abs=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("base", "run", "expected"),
+    [
+        pytest.param([0.25] * 4, [0.97, 0.01, 0.01, 0.01], Estimate(64, 64, None), id="an even base: as hot as can be"),
+        pytest.param([1, 0, 0], [0.4, 0.3, 0.3], Estimate(1 / 16, None, 1 / 16), id="a certain base: as cold"),
+        pytest.param([0.7, 0.2, 0.1], [1 / 3] * 3, UNDEFINED, id="an even run stays as it is"),
+        pytest.param([1, 0], [1, 0], UNDEFINED, id="certain of the same"),
+        pytest.param([0.1, 0.9], [0.9, 0.1], Estimate(64, 64, None), id="the other answer leads"),
+    ],
+)
+def test_where_no_temperature_is_closest_its_end_is_open(base, run, expected):
+    assert closest_temperature(target_of(base), *logs_of(run)).temperature == expected
+
+
+def test_what_no_temperature_brings_back_is_infinite_and_the_rest_its_lower_end():
+    base, run = [0.4, 0.3, 0.2, 0.1], [0.8, 0.2, 0, 0]
+    found = closest_temperature(target_of(base), *logs_of(run))
+    alone = closest_temperature(target_of([4 / 7, 3 / 7]), *logs_of([0.8, 0.2]))
+    assert found.impossible == 2
+    for torn, whole in ((found.at_1, alone.at_1), (found.remains, alone.remains)):
+        assert (torn.value, torn.high) == (None, None)
+        assert torn.low == pytest.approx(whole.value)
+    assert found.temperature.value == pytest.approx(alone.temperature.value)
+
+
+def test_what_neither_can_say_and_what_the_base_cannot_are_no_obstacle():
+    base, run = [0.5, 0.5, 0, 0], [0.7, 0.2, 0.1, 0]
+    found = closest_temperature(target_of(base), *logs_of(run))
+    assert found.impossible == 0
+    assert found.at_1.value == pytest.approx(kl(base[:2], run[:2]))
+
+
+def test_two_that_have_nothing_in_common_are_infinitely_apart():
+    found = closest_temperature(target_of([1, 0]), *logs_of([0, 1]))
+    assert (found.temperature, found.at_1, found.remains, found.impossible) == (UNDEFINED, UNDEFINED, UNDEFINED, 1)

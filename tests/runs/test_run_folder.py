@@ -45,7 +45,7 @@ def manifest(*cells, **changes) -> Manifest:
         "created_at": "2026-11-23T02:00:00+00:00",
         "seed": 7,
         "suites": (suite,),
-        "engine": ENGINE,
+        "engines": {"x": ENGINE},
     }
     return Manifest(**{**values, "cells": cells or (COIN, TOAST), **changes})
 
@@ -93,11 +93,11 @@ def test_a_missing_or_foreign_manifest_is_refused_with_its_path(tmp_path):
 
 
 def test_fingerprint_names_what_changed_and_ignores_what_only_changes_the_judgement():
-    before = fingerprint_fields(7, (COIN, TOAST), ENGINE)
+    before = fingerprint_fields(7, (COIN, TOAST), {"x": ENGINE})
     judged_otherwise = replace(COIN, expect=Expect("none"), answer=IntegerAnswer(1, 2), tags=("new",))
-    assert fingerprint_fields(7, (judged_otherwise, TOAST), ENGINE) == before
+    assert fingerprint_fields(7, (judged_otherwise, TOAST), {"x": ENGINE}) == before
     asked_otherwise = replace(COIN, sampling=replace(COIN.sampling, max_tokens=5))
-    now = fingerprint_fields(8, (asked_otherwise,), replace(ENGINE, identity={"answers": "2"}))
+    now = fingerprint_fields(8, (asked_otherwise,), {"x": replace(ENGINE, identity={"answers": "2"})})
     assert differences(before, now) == [
         "cell coin@t1.0: was max_tokens 128, is max_tokens 5",
         "cell toast/murderer@t1.0 is gone",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collapsecli import answers
-from collapsecli.records import LabelsAnswer, RegexAnswer
+from collapsecli.records import LabelsAnswer, Model, RegexAnswer
 from collapsecli.suite import builtin, load, load_all, plan
 
 THEMES = (
@@ -37,7 +37,7 @@ def suite_of(name):
 
 
 def cells_of(name, **options):
-    return plan(suite_of(name), **{"model": "any"} | options).cells
+    return plan(suite_of(name), **{"models": [Model.at("any")]} | options).cells
 
 
 @pytest.fixture(params=THEMES)
@@ -77,13 +77,13 @@ def test_the_wheel_finds_the_suites_that_are_packed_into_it(tmp_path):
 def test_a_suite_is_called_as_its_file_and_names_no_model(name):
     suite = suite_of(name)
     assert suite.name == name
-    assert suite.model is None
+    assert suite.models == ()
     assert suite.warnings == ()
 
 
 def test_all_suites_can_be_probed_in_one_run():
     suites = load_all([path for path in map(builtin.find, builtin.names()) if path])
-    assert len({cell.cell_id for cell in plan(*suites, model="any").cells}) == sum(
+    assert len({cell.cell_id for cell in plan(*suites, models=[Model.at("any")]).cells}) == sum(
         len(cells_of(suite.name)) for suite in suites
     )
 
@@ -147,7 +147,7 @@ def test_a_tag_compares_at_least_two_prompts(name):
 def test_a_suite_begins_with_what_it_measures_how_to_read_it_and_what_it_costs(name):
     suite = suite_of(name)
     head = suite.text[: suite.text.index("schema: 1")]
-    totals = plan(suite, model="any").totals
+    totals = plan(suite, models=[Model.at("any")]).totals
     assert all(line.startswith("#") for line in head.splitlines())
     assert "# How to read it. " in head
     assert (

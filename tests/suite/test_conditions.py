@@ -3,7 +3,7 @@
 import pytest
 
 from collapsecli.errors import UsageError
-from collapsecli.records import Branch, Message, Road
+from collapsecli.records import Branch, Message, Model, Road
 from collapsecli.suite import plan
 
 HEAD = "schema: 1\nname: s\nprompts:\n"
@@ -14,7 +14,7 @@ def cells_of(suite_of):
     """The planned cells of a suite, by id."""
 
     def planned(text, **options):
-        return {cell.cell_id: cell for cell in plan(suite_of(text), model="m", **options).cells}
+        return {cell.cell_id: cell for cell in plan(suite_of(text), models=[Model.at("m")], **options).cells}
 
     return planned
 
@@ -55,8 +55,8 @@ def test_the_command_line_stands_above_every_format_but_leaves_chats_as_they_are
 def test_few_shot_from_the_command_line_names_the_selected_prompts_without_shots(suite_of):
     suite = suite_of(HEAD + "- {id: n, text: Name a number.}\n- {id: m, text: x, shots: [{ask: y, answer: z}]}")
     with pytest.raises(UsageError, match="few-shot needs `shots`, and n has none"):
-        plan(suite, model="m", formats=["few-shot"])
-    assert len(plan(suite, model="m", formats=["few-shot"], only=["m"]).cells) == 1
+        plan(suite, models=[Model.at("m")], formats=["few-shot"])
+    assert len(plan(suite, models=[Model.at("m")], formats=["few-shot"], only=["m"]).cells) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ wordings

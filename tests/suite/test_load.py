@@ -34,7 +34,7 @@ def test_a_suite_keeps_its_text_its_hash_and_the_hashes_of_its_prompt_files(suit
 
 def test_settings_that_are_not_given_have_the_documented_defaults(suite_of):
     suite = suite_of(HEAD + "- {id: a, text: x}", name="my suite.yaml")
-    assert (suite.name, suite.model, suite.rules) == ("my-suite", None, records.Rules())
+    assert (suite.name, suite.models, suite.rules) == ("my-suite", (), records.Rules())
     assert (suite.settings.reasoning, suite.settings.equivalence, suite.settings.expect) == (
         "strip",
         "lexical",

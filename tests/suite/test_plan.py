@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from collapsecli import records
 from collapsecli.errors import UsageError
-from collapsecli.suite import load, load_all, plan
-from collapsecli.suite.plan import cell_id
+from collapsecli.records import Model
+from collapsecli.suite import cell_id, load, load_all, plan
 
 HEAD = "schema: 1\nmodel: m\nprompts:\n"
 
@@ -47,7 +47,7 @@ def cells_of(suite_of):
     """The planned cells of a suite's text by id."""
 
     def planned(text, files=None, **options):
-        return {cell.cell_id: cell for cell in plan(suite_of(text, files), **{"model": None} | options).cells}
+        return {cell.cell_id: cell for cell in plan(suite_of(text, files), **options).cells}
 
     return planned
 
@@ -145,7 +145,8 @@ def test_a_prompts_sampling_replaces_only_the_keys_that_it_gives(cells_of):
 
 
 def test_samples_and_model_given_to_the_plan_stand_above_the_suites(cells_of):
-    cells = cells_of(HEAD + "- {id: a, text: x, sampling: {samples: 2}}\n- {id: b, text: x}", samples=5, model="n")
+    text = HEAD + "- {id: a, text: x, sampling: {samples: 2}}\n- {id: b, text: x}"
+    cells = cells_of(text, samples=5, models=[Model.at("n")])
     assert {(cell.sampling.samples, cell.model) for cell in cells.values()} == {(5, "n")}
 
 
@@ -211,7 +212,7 @@ def test_each_form_of_answer_becomes_its_record(answer, spec, cells_of):
 
 def test_totals_bound_tokens_and_disk_from_above(suite_of):
     text = HEAD + "- {id: a, text: x, temperatures: [0, 1], sampling: {samples: 10, max_tokens: 100}}"
-    totals = plan(suite_of(text), model=None).totals
+    totals = plan(suite_of(text), models=()).totals
     assert (totals.cells, totals.completions, totals.tokens) == (2, 11, 1100)
     assert totals.bytes == 2 * (11 * 64 + 1100 * 12)
 
@@ -222,16 +223,16 @@ def test_totals_bound_tokens_and_disk_from_above(suite_of):
 def test_a_plan_without_a_model_is_refused_unless_it_is_left_open(suite_of):
     suite = suite_of("schema: 1\nprompts: [{id: a, text: x}]")
     with pytest.raises(UsageError, match="names no model") as raised:
-        plan(suite, model=None)
+        plan(suite)
     assert "--model" in raised.value.hint
-    assert plan(suite, model="").cells[0].model == ""
+    assert plan(suite, models=()).cells[0].model == ""
 
 
 def test_several_suites_are_planned_in_their_order(tmp_path):
     paths = [tmp_path / f"{name}.yaml" for name in "ba"]
     for path in paths:
         path.write_text(f"{HEAD}- {{id: {path.stem}, text: x}}")
-    assert [cell.cell_id for cell in plan(*load_all(paths), model=None).cells] == ["b@t1.0", "a@t1.0"]
+    assert [cell.cell_id for cell in plan(*load_all(paths), models=()).cells] == ["b@t1.0", "a@t1.0"]
 
 
 # ----------------------------------------------------------------------------------------------------- selection
@@ -307,7 +308,7 @@ def cells_by_id(prompts, folder):
     path = folder / "law.yaml"
     suite = {"schema": 1, "model": "m", "prompts": [{"id": name, **keys} for name, keys in prompts]}
     path.write_text(json.dumps(suite, ensure_ascii=False), encoding="utf-8")
-    cells = plan(load(path), model=None).cells
+    cells = plan(load(path)).cells
     by_id = {cell.cell_id: cell for cell in cells}
     assert len(by_id) == len(cells)
     return by_id

@@ -11,12 +11,14 @@ import typer
 
 from collapsecli import __version__
 from collapsecli.cli.check import check
+from collapsecli.cli.compare import compare
 from collapsecli.cli.import_ import import_
 from collapsecli.cli.interrupts import StoppedBySignal
 from collapsecli.cli.probe import probe
 from collapsecli.cli.report import report
 from collapsecli.cli.schema import schema
 from collapsecli.cli.suites import suites
+from collapsecli.cli.trend import trend
 from collapsecli.errors import CollapseError, SuiteError
 from collapsecli.sanitize import visible
 
@@ -31,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (probe, check, report, suites, schema):
+for command in (probe, check, report, compare, trend, suites, schema):
     app.command()(command)
 app.command("import")(import_)
 

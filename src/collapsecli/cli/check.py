@@ -29,7 +29,7 @@ def check(
 
     planned = plan(
         *load_suites(suites),
-        model="",
+        models=(),
         samples=samples,
         max_samples=max_samples,
         formats=[name.value for name in formats or ()],

@@ -18,9 +18,9 @@ from collapsecli.sanitize import visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collapsecli.cli.options import GateChoice
     from collapsecli.imports import Asked, Gathering, Layout, Source
     from collapsecli.runs import RunFolder
+    from collapsecli.verdict import Gate
 
 
 class LayoutChoice(StrEnum):
@@ -109,13 +109,15 @@ def import_(
 ) -> None:
     """Turn completions made elsewhere into a run and say what collapsed. Needs no GPU and no vLLM."""
     from collapsecli import imports
+    from collapsecli.cli.reporting import flag_gates
 
     if temperature is not None and math.isinf(temperature):
         raise UsageError("--temperature is infinite", hint="for example 0.7")
     fields = imports.parse_map(field_map or ())
     name, threshold = equivalence_of(equivalence or "lexical")
     spec, expected = imports.answer_and_expectation(answer, expect)
-    if expected.kind == "none" and {gate.value for gate in fail_on or ()} - {"invalid"}:
+    gates = flag_gates(fail_on)
+    if expected.kind == "none" and set(gates) - {"invalid"}:
         raise UsageError(
             "--fail-on looks at flags, and nothing is expected of an import: it could never trip",
             hint="say what is expected: --expect diverse",
@@ -134,7 +136,7 @@ def import_(
             raise
     if not quiet:
         _tell_found(gathering, sources, found, name, folders)
-    raise typer.Exit(_report(folders, fail_on or (), quiet=quiet, numbers=numbers))
+    raise typer.Exit(_report(folders, gates, quiet=quiet, numbers=numbers))
 
 
 def _store(
@@ -189,7 +191,7 @@ def _tell_found(
         print(visible(f"the completions came with classes; to group by them: {again}"), file=sys.stderr)
 
 
-def _report(folders: Sequence[RunFolder], gates: Sequence[GateChoice], *, quiet: bool, numbers: bool) -> int:
+def _report(folders: Sequence[RunFolder], gates: Sequence[Gate], *, quiet: bool, numbers: bool) -> int:
     """Judge every run. Of several steps the last one's report is printed, and the paths of the others before it."""
     from collapsecli.cli.reporting import report_run
 

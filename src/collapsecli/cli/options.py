@@ -25,6 +25,7 @@ class GateChoice(StrEnum):
     collapsed = "collapsed"
     unexpected = "unexpected"
     invalid = "invalid"
+    regressed = "regressed"
 
 
 class FormatChoice(StrEnum):
@@ -48,14 +49,23 @@ Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run: its path, the beginning of its id, or `latest`.", show_default=False),
 ]
-Model = Annotated[
-    str | None,
+Models = Annotated[
+    list[str] | None,
     typer.Option(
         "-m",
         "--model",
         metavar="MODEL",
         help="Hub id (ID@REVISION pins it), local path or bundled name (demo-base, demo-tuned); overrides the suite. "
-        "With --engine scripted: a script file.",
+        "Repeatable: one after the other, in one run. With --engine scripted: a script file.",
+        show_default=False,
+    ),
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="NAME=PATH",
+        help="A LoRA adapter (folder, or hub id[@REVISION]) on the first model, sampled beside it; repeatable.",
         show_default=False,
     ),
 ]
@@ -115,9 +125,37 @@ FailOn = Annotated[
         "--fail-on",
         metavar="GATE",
         help="Exit 3 when: `collapsed` a flagged cell collapsed, `unexpected` any cell is flagged, "
-        "`invalid` one has too few readable answers (which trips the others too). Repeatable.",
+        "`invalid` one has too few readable answers (which trips the others too), `regressed` one is worse than in "
+        "--baseline. Repeatable.",
         show_default=False,
     ),
+]
+Margin = Annotated[
+    float,
+    typer.Option(
+        "--margin",
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="What a regression must exceed, beside being significant: so much likelier do two draws agree.",
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Compare what two runs have in common, though they were not asked the same.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a report.")]
+EngineArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-e",
+        "--engine-arg",
+        metavar="KEY=VALUE",
+        help="An argument of vLLM's engine, its value as YAML; repeatable.",
+        show_default=False,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print the run's path and nothing else.")]
 

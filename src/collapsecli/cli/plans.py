@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collapsecli.errors import UsageError
 from collapsecli.pipeline import RunPlan
+from collapsecli.records import Model
 from collapsecli.runs import SuiteSource, git_revision
 from collapsecli.sanitize import visible
 from collapsecli.suite import builtin, load_all, plan
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from collapsecli.engines import EngineName
     from collapsecli.suite import FormatName, Suite
 
-_SCRIPT_BY_DEFAULT = "demo-base"  # the scripted engine then draws from its measured truth table
+_SCRIPTED = (Model.at("demo-base"),)  # unless told: the scripted engine draws from its measured truth table
+_ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,16 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The plan of a run, and where its engine finds the model (or the script)."""
+    """The plan of a run, and the models (or scripts) that it samples, each with where its engine finds it."""
 
     plan: RunPlan
-    location: str
+    models: tuple[Model, ...]
 
 
 def plan_run(
     paths: Sequence[Path],
     engine: EngineName,
-    model: str | None,
+    models: Sequence[Model],
     draws: Draws,
     *,
     only: Sequence[str],
@@ -54,12 +58,14 @@ def plan_run(
     Raises SuiteError with every fault of all of them, UsageError when nothing is selected or no model is named.
     """
     suites = load_suites(paths)
-    location = model or _SCRIPT_BY_DEFAULT if engine == "scripted" else _one_model(suites, model)
-    name = f"scripted:{Path(location).name}" if engine == "scripted" else location
+    asked = tuple(models) or (_SCRIPTED if engine == "scripted" else _own_models(suites))
+    if engine == "scripted":
+        asked = tuple(Model(f"scripted:{Path(one.location).name}", one.location, one.adapters) for one in asked)
+    _refuse_repeats([one.name for one in asked])
     samples, cap = draws.samples, draws.max_samples
-    planned = plan(*suites, model=name, samples=samples, max_samples=cap, formats=draws.formats, only=only, tags=tags)
+    planned = plan(*suites, models=asked, samples=samples, max_samples=cap, formats=draws.formats, only=only, tags=tags)
     revision = git_revision(suites[0].source.path.resolve().parent)
-    return Asked(RunPlan(tuple(map(_source, suites)), planned.cells, draws.seed, revision), location)
+    return Asked(RunPlan(tuple(map(_source, suites)), planned.cells, draws.seed, revision), asked)
 
 
 def load_suites(paths: Sequence[Path]) -> tuple[Suite, ...]:
@@ -84,12 +90,38 @@ def _source(suite: Suite) -> SuiteSource:
     return SuiteSource(suite.name, str(suite.source.path), suite.source.sha256, suite.text, files, suite.rules)
 
 
-def _one_model(suites: Sequence[Suite], model: str | None) -> str:
-    if model:
-        return model
-    named = sorted({suite.model for suite in suites if suite.model})
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise UsageError(f"the suites name several models: {', '.join(named)}", hint="choose one with -m")
-    raise UsageError("no model: the suite names none", hint="name one with -m, or write `model:` into the suite")
+def models_asked(locations: Sequence[str], adapters: Sequence[str]) -> tuple[Model, ...]:
+    """The models that the command line names, the adapters on the first of them.
+
+    Raises UsageError for adapters that are no NAME=PATH, or stand without a model.
+    """
+    named: dict[str, str] = {}
+    for pair in adapters:
+        name, equals, location = pair.partition("=")
+        if not equals or not location or not _ADAPTER.fullmatch(name):
+            raise UsageError(
+                f"--adapter {pair!r} is no NAME=PATH", hint="a name of letters, digits, '.', '_' and '-': `dpo=./dpo`"
+            )
+        if name in named:
+            raise UsageError(f"two adapters are called `{name}`", hint="give each a name of its own")
+        named[name] = location
+    if named and not locations:
+        raise UsageError("--adapter needs the model that it is loaded on", hint="name it with -m")
+    return tuple(Model.at(location, {} if at else named) for at, location in enumerate(locations))
+
+
+def _own_models(suites: Sequence[Suite]) -> tuple[Model, ...]:
+    """The models that the suites name, where they agree."""
+    named = [suite.models for suite in suites if suite.models]
+    if not named:
+        raise UsageError("no model: the suite names none", hint="name one with -m, or write `model:` into the suite")
+    if any(models != named[0] for models in named):
+        several = sorted({model.name for models in named for model in models})
+        raise UsageError(f"the suites name several models: {', '.join(several)}", hint="choose with -m")
+    return named[0]
+
+
+def _refuse_repeats(names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UsageError(f"the model {repeated[0]} is named twice", hint="once is enough: raise -n")

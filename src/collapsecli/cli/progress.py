@@ -32,6 +32,7 @@ class ProgressDisplay:
         self._quiet = quiet
         console = Console(file=people)
         self._live = console.is_terminal and not quiet
+        self._seconds_between = 1 / _REFRESHES_PER_SECOND if self._live else _SECONDS_BETWEEN_LINES
         self._people = people
         self._bar = Progress(
             SpinnerColumn(),
@@ -67,6 +68,8 @@ class ProgressDisplay:
     def starting(self, engine: str, model: str, log: str) -> None:
         """The engine is being started, which takes from seconds to minutes."""
         self._say(f"starting {engine} on {model} (its own words go to {log})")
+        for earlier in self._bar.task_ids:  # of the model before
+            self._bar.remove_task(earlier)
         self._task = self._bar.add_task(f"starting {engine}", total=None, note="")
 
     def sampling(self, engine: Engine, schedule: Schedule) -> None:
@@ -79,13 +82,35 @@ class ProgressDisplay:
         self._tokens = 0
         self._bar.update(self._task, description="sampling", total=schedule.planned, completed=schedule.saved)
 
+    def scoring(self, engine: Engine, owed: int) -> None:
+        """An engine begins to score so many completions: the part of a Watch that rescoring needs."""
+        self._interrupts.ask_to_stop = engine.stop
+        if self.stopped:
+            engine.stop()
+        self._say(f"scoring {owed} completions")
+        self._scored, self._owed = 0, owed
+        self._last_line = time.monotonic()
+        self._bar.update(self._task, description="scoring", total=owed, completed=0)
+
+    def scored(self, saved: int) -> None:
+        """One more completion was scored; `saved` of this sitting are on disk."""
+        self._scored += 1
+        now = time.monotonic()
+        if now - self._last_line < self._seconds_between:
+            return
+        self._last_line = now
+        if self._live:
+            self._bar.update(self._task, completed=self._scored, note=f"{saved} saved")
+        else:
+            self._say(f"{self._scored} of {self._owed} completions scored, {saved} saved")
+
     def noticed(self, what: str) -> None:
         self._bar.console.print(Text(f"warning: {visible(what)}", "yellow"))
 
     def advanced(self, completion: Completion, saved: int) -> None:
         self._tokens += len(completion.token_ids)
         now = time.monotonic()
-        if now - self._last_line < (1 / _REFRESHES_PER_SECOND if self._live else _SECONDS_BETWEEN_LINES):
+        if now - self._last_line < self._seconds_between:
             return
         self._last_line = now
         done, planned, (decided, cells) = self._schedule.saved, self._schedule.planned, self._schedule.decided

@@ -35,7 +35,7 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Judge a run again and print its report. Needs no GPU and no vLLM."""
-    from collapsecli.cli.reporting import report_run
+    from collapsecli.cli.reporting import flag_gates, report_run
     from collapsecli.runs import find_run, runs_root
 
     changed = _thresholds(rule or ())
@@ -43,7 +43,7 @@ def report(
     raise typer.Exit(
         report_run(
             found,
-            fail_on or (),
+            flag_gates(fail_on),
             quiet=quiet,
             numbers=numbers,
             rules=partial(_replaced, changed) if changed else None,

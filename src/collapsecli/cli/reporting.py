@@ -5,27 +5,28 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from collapsecli.cli.options import GateChoice
 from collapsecli.cli.screen import say, screen_width, show
 from collapsecli.cli.streams import log_traceback
-from collapsecli.errors import CollapseError, IncompleteError
-from collapsecli.pipeline import conclude
+from collapsecli.conclusions import conclude
+from collapsecli.errors import CollapseError, IncompleteError, UsageError
 from collapsecli.report.terminal import report_blocks
 from collapsecli.sanitize import visible
-from collapsecli.verdict import tripped
+from collapsecli.verdict import GATES, tripped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from collapsecli.cli.options import GateChoice
     from collapsecli.records import CellResult, Equivalence, Rules
     from collapsecli.runs import RunFolder
+    from collapsecli.verdict import Gate
 
 GATE_TRIPPED = 3
 
 
 def report_run(
     run: RunFolder,
-    gates: Sequence[GateChoice],
+    gates: Sequence[Gate],
     *,
     quiet: bool,
     numbers: bool = False,
@@ -51,23 +52,34 @@ def report_run(
     broken = [visible(result.cell.cell_id) for result in conclusions.results if result.broken]
     if broken:
         raise CollapseError(
-            f"the log-probabilities of {_named(broken)} are not those of the distribution sampled from",
+            f"the log-probabilities of {named(broken)} are not those of the distribution sampled from",
             hint="another engine or logprobs_mode is needed; the completions themselves are saved",
         )
     if gates and not conclusions.complete:
         raise IncompleteError(f"{run.path} is incomplete, and no gate can be passed", hint="resume it first")
-    shut = {gate.value: tripped(gate.value, conclusions.results) for gate in gates}
+    shut = {gate: tripped(gate, conclusions.results) for gate in gates}
     if not quiet:
         _say_tripped(shut)
     return GATE_TRIPPED if any(shut.values()) else 0
 
 
-def _say_tripped(shut: Mapping[str, Sequence[CellResult]]) -> None:
+def flag_gates(asked: Sequence[GateChoice] | None) -> list[Gate]:
+    """The gates that look at one run alone. Raises UsageError for the one that needs another run."""
+    if GateChoice.regressed in (asked or ()):
+        raise UsageError(
+            "--fail-on regressed needs a run to hold this one against",
+            hint="collapse compare BASE RUN --fail-on regressed, or collapse probe … --baseline BASE",
+        )
+    return [gate for gate in GATES if gate in {one.value for one in asked or ()}]
+
+
+def _say_tripped(shut: Mapping[Gate, Sequence[CellResult]]) -> None:
     for gate, cells in shut.items():
         if cells:
             names = [visible(result.cell.cell_id) for result in cells]
-            print(f"--fail-on {gate}: {_named(names)}", file=sys.stderr)
+            print(f"--fail-on {gate}: {named(names)}", file=sys.stderr)
 
 
-def _named(names: Sequence[str], most: int = 5) -> str:
+def named(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -36,7 +36,8 @@ def show(blocks: Iterable[RenderableType]) -> None:
 
 # What the reports are drawn with, one character for one, where stdout cannot carry more than ASCII.
 _PLAIN = str.maketrans({"✗": "x", "✓": "+", "·": "-", "–": "-", "…": "~", "“": '"', "”": '"', "≥": ">", "≤": "<",
-                        "∞": "*", "⏎": "/", **dict(zip(BARS, "_.,:=+*#", strict=True))})  # fmt: skip
+                        "∞": "*", "⏎": "/", "→": ">", "↓": "v", "▼": "v", "▲": "^", "◆": "#", "≈": "~",
+                        **dict(zip(BARS, "_.,:=+*#", strict=True))})  # fmt: skip
 
 
 def _for_stdout(text: str) -> str:

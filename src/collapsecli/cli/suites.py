@@ -53,7 +53,7 @@ def _table(names: tuple[str, ...]) -> Table:
     table.add_column("what it asks", overflow="fold")
     paths = [path for path in map(builtin.find, names) if path]
     for name, suite in zip(names, load_all(paths), strict=True):
-        totals = plan(suite, model="").totals
+        totals = plan(suite, models=()).totals
         table.add_row(
             name,
             f"{len(suite.prompts):,}",

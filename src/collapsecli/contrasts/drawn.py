@@ -44,11 +44,16 @@ class Drawn:
         looks = len(result.cell.sampling.looks)
         return cls(result, came_back, result.look - len(came_back), alpha / looks, tuple(scored))
 
+    def until(self, draws: int) -> Drawn:
+        """The same cell with its first draws alone."""
+        kept = tuple(one for one in self.completions if one.sample_index < draws)
+        return replace(self, completions=kept, lost=min(draws, self.result.look) - len(kept))
+
     def first(self, draws: int) -> Drawn:
         """The same cell with its first draws alone, and of these the texts alone."""
-        kept = [one for one in self.completions if one.sample_index < draws]
-        texts = tuple(replace(one, token_ids=(), token_logprobs=(), prompt="") for one in kept)
-        return replace(self, completions=texts, lost=min(draws, self.result.look) - len(kept))
+        kept = self.until(draws)
+        texts = tuple(replace(one, token_ids=(), token_logprobs=(), prompt="") for one in kept.completions)
+        return replace(kept, completions=texts)
 
     @property
     def cell(self) -> Cell:

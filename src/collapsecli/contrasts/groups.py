@@ -37,15 +37,29 @@ def contrasts_of(
     rules_of: Callable[[Cell], Rules],
     scores: Mapping[str, Sequence[Scored]] | None = None,
 ) -> list[Contrast]:
-    """Every contrast of judged cells, kind by kind; `read` gives the completions of some of them, in their order.
+    """Every contrast of judged cells, model by model; `read` gives the completions of some of them, in their order.
 
-    Rows with a p-value get a q-value: it is adjusted over all rows of its kind in the suite.
+    Rows with a p-value get a q-value: it is adjusted over all rows of its kind in the suite, of the same model.
     """
+    found: list[Contrast] = []
+    for model, adapter in dict.fromkeys(result.cell.sampled for result in results):
+        of_model = [result for result in results if result.cell.sampled == (model, adapter)]
+        rows = _of_a_model(of_model, read, rules_of, scores or {})
+        found += [replace(row, model=model, adapter=adapter) for row in rows]
+    return found
+
+
+def _of_a_model(
+    results: Sequence[CellResult],
+    read: Read,
+    rules_of: Callable[[Cell], Rules],
+    scores: Mapping[str, Sequence[Scored]],
+) -> list[Contrast]:
     known = {result.cell.cell_id: result for result in results}
 
     def drawn(cells: Sequence[Cell]) -> Iterator[Drawn]:
         for cell, completions in read(cells) if cells else ():
-            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, (scores or {}).get(cell.cell_id, ()))
+            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, scores.get(cell.cell_id, ()))
 
     plain = _plain_cells([result.cell for result in results])
     kept = min(_MOST_TEXTS_OF_A_CELL, _MOST_TEXTS // max(len(plain), 1))
@@ -125,14 +139,9 @@ def _pushed(cells: Sequence[Drawn], prompts: Sequence[Drawn]) -> Iterator[Contra
 
 
 def _least_like(one: Drawn, prompts: Sequence[Drawn]) -> Drawn | None:
-    """The plain cell of another prompt of the suite, of the same model, that has the fewest tags in common."""
+    """The plain cell of another prompt of the suite that has the fewest tags in common."""
     cell = one.cell
-    others = [
-        other
-        for other in prompts
-        if (other.cell.suite, other.cell.model, other.cell.adapter) == (cell.suite, cell.model, cell.adapter)
-        and other.cell.prompt_id != cell.prompt_id
-    ]
+    others = [other for other in prompts if other.cell.suite == cell.suite and other.cell.prompt_id != cell.prompt_id]
     return min(others, key=lambda other: len({*other.cell.tags} & {*cell.tags}), default=None)
 
 
@@ -140,7 +149,7 @@ def _least_like(one: Drawn, prompts: Sequence[Drawn]) -> Drawn | None:
 
 
 def _plain_cells(cells: Sequence[Cell]) -> list[Cell]:
-    """The first plain cell of each prompt and model, at the temperature nearest to 1; a single draw is none."""
+    """The first plain cell of each prompt, at the temperature nearest to 1; a single draw is none."""
     found: dict[Hashable, Cell] = {}
     for cell in cells:
         if not cell.injection and verdict.has_verdict(cell.sampling):
@@ -153,23 +162,20 @@ def _plain_cells(cells: Sequence[Cell]) -> list[Cell]:
 def _across_prompts(prompts: Sequence[Drawn]) -> Iterator[Contrast]:
     for one in prompts:
         yield from copied(one)
-    groups = _grouped(prompts, lambda cell: (cell.suite, cell.model, cell.adapter))
-    for group in groups:
-        several = len(groups) > 1 and len({one.cell.suite for one in prompts}) < len(groups)
-        on = " ".join(filter(None, ("on", group[0].cell.model, group[0].cell.adapter))) if several else ""
-        yield from sameness(f"all prompts {on}".strip(), group)
+    for group in _grouped(prompts, lambda cell: cell.suite):
+        yield from sameness("all prompts", group)
         tags = dict.fromkeys(tag for one in group for tag in one.cell.tags)
         for tag in tags:
             tagged = [one for one in group if tag in one.cell.tags]
             if len(tagged) < len(group):
-                yield from sameness(f"{tag} {on}".strip(), tagged)
+                yield from sameness(tag, tagged)
 
 
 # ------------------------------------------------------------------------------------------------------- grouping
 
 
 def _prompt_of(cell: Cell) -> Hashable:
-    return cell.suite, cell.prompt_id, cell.model, cell.adapter
+    return cell.suite, cell.prompt_id
 
 
 def _grouped(cells: Sequence[Drawn], key: Callable[[Cell], Hashable]) -> list[list[Drawn]]:

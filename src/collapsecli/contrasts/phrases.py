@@ -6,6 +6,7 @@ Knows words, no cells and no sentences.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from collapsecli.contrasts.pairs import mean_share
+from collapsecli.contrasts.wordruns import Corpus, Held, fewest_with, maximal, runs_of, says_something
 from collapsecli.modes import canonical
-from collapsecli.modes.weights import RAREST, weight, word_weights
 from collapsecli.modes.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from collapsecli.contrasts.pairs import Integers
+    from collapsecli.contrasts.pairs import Bools
     from collapsecli.records import Estimate
 
     Words = Sequence[str]
@@ -29,9 +30,7 @@ SHORTEST, LONGEST = 3, 8  # words of a phrase
 MOST_PHRASES = 5
 FEWEST_WITH, LEAST_SHARE = 2, 0.05  # completions of a prompt that hold a phrase, for it to occur in that prompt
 COPIED_RUN = 6
-COMMON = weight(50, 100)  # a word in the answers to half of all prompts
-_NEARLY_ALL = 0.9
-_ROUNDING = 1e-9
+_BEGINS, _ENDS = r"(?<![a-zA-Z0-9])", r"(?![a-zA-Z0-9])"  # of a word of a script that puts spaces between words
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def shared_phrases(texts: Sequence[Sequence[Words | None]], asked: Sequence[str]
     counted = [f" {' '.join(words)} " for row in texts for words in row[1::2] if words is not None]
     lost = sum(words is None for row in texts for words in row[1::2])
     found = []
-    for run in _first_of_their_kind(_maximal(telling)):
+    for run in _first_of_their_kind(maximal(telling)):
         hits = sum(f" {' '.join(run.words)} " in text for text in counted)
         found.append(Phrase(run.words, len(run.prompts), mean_share(hits, len(counted), alpha, lost), len(counted)))
     return found
@@ -85,9 +84,15 @@ def is_copied(words: Words, asked: Words) -> bool:
 def quoted(words: Words, texts: Iterable[str]) -> str:
     """A run of words as the first of the texts that has it spells it, with case and punctuation; else spaced."""
     plain = _spaced(words)
-    spelled = re.compile(r"[\W_]+".join(map(re.escape, plain.split(" "))), re.IGNORECASE)
+    written = r"[\W_]+".join(map(re.escape, plain.split(" ")))
+    begins, ends = (edge if _is_spaced(plain[at:][:1]) else "" for at, edge in ((0, _BEGINS), (-1, _ENDS)))
+    spelled = re.compile(begins + written + ends, re.IGNORECASE)
     found = next(filter(None, map(spelled.search, texts)), None)
     return " ".join(found.group().split()) if found else plain
+
+
+def _is_spaced(character: str) -> bool:
+    return character.isascii() and character.isalnum()
 
 
 def _spaced(words: Words) -> str:
@@ -115,107 +120,40 @@ class _Run(NamedTuple):
     place: int
 
 
-class _Corpus(NamedTuple):
-    """Completions of V prompts as T words on end.
-
-    words: (T,) numbers of the words, spelled as `spelled` says. texts, places, ends: (T,) the completion of each word,
-    its place there, and where the completion ends among all words. prompts: the prompt of each completion. fewest: (V,)
-    completions of a prompt that must hold a run, for it to occur there.
-    """
-
-    words: Integers
-    texts: Integers
-    places: Integers
-    ends: Integers
-    prompts: Integers
-    fewest: Integers
-    spelled: list[str]
-
-    @staticmethod
-    def of(texts: Sequence[Sequence[Words | None]]) -> _Corpus:
-        """From V times M completions as words, None for those that are lost."""
-        known = [(prompt, words) for prompt, row in enumerate(texts) for words in row if words]
-        numbers: dict[str, int] = {}
-        words = [numbers.setdefault(word, len(numbers)) for _, text in known for word in text]
-        lengths = np.array([len(text) for _, text in known], np.int64)
-        ends = np.repeat(np.cumsum(lengths), lengths)
-        came_back = np.array([sum(text is not None for text in row) for row in texts])
-        return _Corpus(
-            words=np.array(words, np.int64),
-            texts=np.repeat(np.arange(len(known)), lengths),
-            places=np.arange(len(words)) - ends + np.repeat(lengths, lengths),
-            ends=ends,
-            prompts=np.array([prompt for prompt, _ in known], np.int64),
-            fewest=np.maximum(FEWEST_WITH, np.ceil(LEAST_SHARE * came_back - _ROUNDING)).astype(np.int64),
-            spelled=list(numbers),
-        )
-
-
 def _shared_runs(texts: Sequence[Sequence[Words | None]]) -> Iterator[_Run]:
-    """The runs of words that occur in two prompts or more, the shortest first.
+    """The runs of words that occur in two prompts or more, the shortest first."""
+    corpus = Corpus.of((prompt, words) for prompt, row in enumerate(texts) for words in row if words)
+    came_back = np.array([sum(text is not None for text in row) for row in texts], np.int64)
+    fewest = fewest_with(came_back, FEWEST_WITH, LEAST_SHARE)
 
-    Every run is named by the name of the run without its last word and by that word. A run occurs nowhere where that
-    shorter one does not, so all others are dropped on the way.
-    """
-    corpus = _Corpus.of(texts)
-    begins = np.arange(len(corpus.words))
-    names = np.zeros_like(begins)
-    for length in range(1, LONGEST + 1):
-        fits = begins + length <= corpus.ends[begins]
-        begins = begins[fits]
-        spelling = names[fits] * len(corpus.spelled) + corpus.words[begins + length - 1]
-        _, first, names = np.unique(spelling, return_index=True, return_inverse=True)
-        occurring = _occurrences(names, corpus.texts[begins], corpus)
-        if length >= SHORTEST:
-            earliest = np.full(len(first), len(corpus.words))
-            np.minimum.at(earliest, names, corpus.places[begins])
-            for name, (prompts, holding) in occurring.items():
-                run = corpus.words[begins[first[name]] :][:length].tolist()
-                yield _Run(tuple(corpus.spelled[word] for word in run), prompts, holding, int(earliest[name]))
-        kept = np.isin(names, list(occurring))
-        begins, names = begins[kept], names[kept]
+    def occurring(held: Held) -> Bools:
+        return held.texts >= fewest[held.groups]
+
+    def shared(held: Held) -> Bools:
+        prompts = np.bincount(held.runs[occurring(held)], minlength=int(held.runs.max(initial=0)) + 1)
+        return prompts[held.runs] > 1
+
+    for runs in runs_of(corpus, LONGEST, shared):
+        if runs.words.shape[1] >= SHORTEST:
+            where = _by_run(Held(*(column[occurring(runs.held)] for column in runs.held)))
+            for name, (run, place) in enumerate(zip(runs.words.tolist(), runs.places.tolist(), strict=True)):
+                prompts, holding = zip(*where[name], strict=True)
+                yield _Run(tuple(corpus.spelled[word] for word in run), prompts, sum(holding), place)
 
 
-def _occurrences(names: Integers, texts: Integers, corpus: _Corpus) -> dict[int, tuple[tuple[int, ...], int]]:
-    """For each run that occurs in two prompts or more, these, and how many of their completions hold it.
-
-    names, texts: the run, and the completion, at each place where a run begins.
-    """
-    texts_in_all, prompts_in_all = max(len(corpus.prompts), 1), len(corpus.fewest)
-    held = np.unique(names * texts_in_all + texts)
-    by_prompt = held // texts_in_all * prompts_in_all + corpus.prompts[held % texts_in_all]
-    pairs, counts = np.unique(by_prompt, return_counts=True)
-    occurs = counts >= corpus.fewest[pairs % prompts_in_all]
-    found: dict[int, tuple[tuple[int, ...], int]] = {}
-    for pair, count in zip(pairs[occurs].tolist(), counts[occurs].tolist(), strict=True):
-        name, prompt = divmod(pair, prompts_in_all)
-        prompts, holding = found.get(name, ((), 0))
-        found[name] = ((*prompts, prompt), holding + count)
-    return {name: one for name, one in found.items() if len(one[0]) > 1}
+def _by_run(held: Held) -> dict[int, list[tuple[int, int]]]:
+    """The groups of each run, each with the number of its texts."""
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for run, group, texts in zip(*(column.tolist() for column in held), strict=True):
+        found[run].append((group, texts))
+    return found
 
 
 # ----------------------------------------------------------------------------------------------------------- choice
 
 
 def _says_something(words: Words, asked: Sequence[frozenset[str]]) -> bool:
-    weights = word_weights()
-    return any(
-        weights.get(word, RAREST) > COMMON and not any(word in of_prompt for of_prompt in asked) for word in words
-    )
-
-
-def _maximal(runs: Sequence[_Run]) -> list[_Run]:
-    """The runs that not nearly all of their completions hold within one and the same longer run."""
-    most_within: dict[tuple[str, ...], int] = {}
-    found = []
-    for run in reversed(runs):
-        inside = most_within.get(run.words, 0)
-        is_maximal = inside < _NEARLY_ALL * run.texts
-        if is_maximal:
-            found.append(run)
-        for shorter in (run.words[1:], run.words[:-1]):
-            most_within[shorter] = max(most_within.get(shorter, 0), run.texts if is_maximal else inside)
-    return found
+    return any(says_something(word) and not any(word in of_prompt for of_prompt in asked) for word in words)
 
 
 def _order(run: _Run) -> tuple[int, int, int, int, tuple[str, ...]]:

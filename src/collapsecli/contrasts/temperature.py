@@ -103,7 +103,7 @@ def _row(
     return Contrast(
         kind="temperature",
         suite=cell.suite,
-        subject=cell.cell_id.rpartition("@")[0] or cell.cell_id,
+        subject=cell.sweep,
         metric=metric,
         estimate=estimate,
         n=n,

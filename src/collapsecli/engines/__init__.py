@@ -85,11 +85,16 @@ EngineName = Literal["vllm", "scripted"]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How an engine is asked for: `model` is a hub id[@revision], a path or a bundled name; `arguments` are its own."""
+    """How an engine is asked for.
+
+    `model` is a hub id[@revision], a path or a bundled name; `arguments` are the engine's own. `adapters` are loaded on
+    the model: by the name that cells give, where each lies (a path or a hub id[@revision]).
+    """
 
     model: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     trust_remote_code: bool = False
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
 
 def _vllm(options: EngineOptions) -> Engine:
@@ -101,7 +106,7 @@ def _vllm(options: EngineOptions) -> Engine:
 def _scripted(options: EngineOptions) -> Engine:
     from collapsecli.engines.scripted import ScriptedEngine
 
-    return ScriptedEngine.open(options.model)
+    return ScriptedEngine.open(options.model, options.adapters)
 
 
 ENGINES: Mapping[EngineName, Callable[[EngineOptions], Engine]] = {"vllm": _vllm, "scripted": _scripted}
@@ -120,10 +125,15 @@ def require_engine(name: EngineName) -> None:
         )
 
 
-def start_engine(name: EngineName, options: EngineOptions) -> Engine:
-    """Start an engine by name.
+def start_engine(name: EngineName, options: EngineOptions, *, own_process: bool = False) -> Engine:
+    """Start an engine by name, here or in a process of its own that ends when the engine is closed.
 
-    Raises EngineStartError when it is not installed, has no memory or cannot load the model.
+    Raises EngineStartError when it is not installed, has no memory or cannot load the model; UsageError for options
+    that it does not have.
     """
     require_engine(name)
+    if own_process:
+        from collapsecli.engines.process import EngineProcess
+
+        return EngineProcess(name, options)
     return ENGINES[name](options)

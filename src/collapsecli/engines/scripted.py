@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collapsecli.records import Cell, FinishReason
 
 _END = 0  # the token that ends an answer
+_TOKENS = 1 << 31
 _WORD = re.compile(r"\s*\S+|\s+")
 _UNIT = float(1 << 62)
 
@@ -51,32 +52,38 @@ class Script:
 
 
 class ScriptedEngine:
-    """Draws from a Script. Tokens are words; an answer's probability is its weight to the power 1/T, normalised."""
+    """Draws from a Script. Tokens are words; an answer's probability is its weight to the power 1/T, normalised.
 
-    def __init__(self, script: Script) -> None:
+    An adapter is a script too, for the cells that name it; delay and failures are those of the base.
+    """
+
+    def __init__(self, script: Script, adapters: Mapping[str, Script] | None = None) -> None:
         self._script = script
-        self._whole_words = _whole_words(script)
+        self._scripts = {"": script, **(adapters or {})}  # by adapter
+        self._whole_words = frozenset[str]().union(*map(_whole_words, self._scripts.values()))
         self._vocabulary = _vocabulary(self._whole_words)
         self._words = {token: word for word, token in self._vocabulary.items()}
-        self._distributions: dict[tuple[str, float, tuple[str, ...]], _Distribution] = {}
+        self._distributions: dict[tuple[str, str, float, tuple[str, ...]], _Distribution] = {}
         self._failed_once: set[tuple[str, int]] = set()
         self._stopped = False
 
     @classmethod
-    def open(cls, model: str) -> ScriptedEngine:
-        """The engine of a script file, or of a bundled model's measured truth table."""
-        if model in demo.MODELS:
-            return cls(_truth_table(model))
-        return cls(_read_script(Path(model)))
+    def open(cls, model: str, adapters: Mapping[str, str] | None = None) -> ScriptedEngine:
+        """The engine of a script file, or of a bundled model's measured truth table; adapters are such as well."""
+        return cls(_opened(model), {name: _opened(location) for name, location in (adapters or {}).items()})
 
     @property
     def info(self) -> EngineInfo:
-        digest = hashed_seed(json.dumps(self._script.answers, sort_keys=True))
+        base, *adapters = ((name, _digest(script.answers)) for name, script in self._scripts.items())
         return EngineInfo(
             name="scripted",
             version=__version__,
             model=f"scripted:{self._script.name}",
-            identity={"answers": f"{digest:016x}"},
+            identity={
+                "answers": base[1],
+                "tokenizer": f"words{_moved(self._vocabulary) or ''}",
+                **{f"adapter {name}": digest for name, digest in adapters},
+            },
             notes=("answers were drawn from a known distribution, not from a model",),
         )
 
@@ -85,7 +92,12 @@ class ScriptedEngine:
         return 1
 
     def check(self, cells: Sequence[Cell]) -> None:
-        missing = [cell.cell_id for cell in cells if _script_key(cell, self._script.answers) is None]
+        unknown = sorted({cell.adapter for cell in cells} - set(self._scripts))
+        if unknown:
+            raise UsageError(
+                f"no script of the adapter `{unknown[0]}` is given", hint=f"give it: --adapter {unknown[0]}=FILE.yaml"
+            )
+        missing = [cell.cell_id for cell in cells if _script_key(cell, self._answers(cell)) is None]
         if missing:
             raise UsageError(
                 f"the script {self._script.name} lists no answers for {_some(missing)}",
@@ -161,14 +173,17 @@ class ScriptedEngine:
             self._failed_once.add(key)
         return failures
 
+    def _answers(self, cell: Cell) -> Mapping[str, Mapping[str, float]]:
+        return self._scripts[cell.adapter].answers
+
     def _distribution(self, cell: Cell, temperature: float | None = None) -> _Distribution:
-        key = _script_key(cell, self._script.answers)
+        key = _script_key(cell, self._answers(cell))
         if key is None:
             raise UsageError(f"{self._script.name} lists no answers for {cell.cell_id}")
         at = cell.temperature if temperature is None else temperature
-        wanted = (key, at, cell.sampling.stop)
+        wanted = (cell.adapter, key, at, cell.sampling.stop)
         if wanted not in self._distributions:
-            weights = _tempered(self._script.answers[key], at)
+            weights = _tempered(self._answers(cell)[key], at)
             self._distributions[wanted] = _Distribution(weights, cell.sampling.stop, self._vocabulary)
         return self._distributions[wanted]
 
@@ -223,7 +238,7 @@ def _before_stop(text: str, stop: tuple[str, ...]) -> str:
 def _script_key(cell: Cell, answers: Mapping[str, object]) -> str | None:
     """The most telling entry of a script: the variant's own, else the prompt's; an injection is never left out."""
     injected = f"/{cell.injection}" if cell.injection else ""
-    candidates = (cell.cell_id.rpartition("@")[0], cell.prompt_id + injected)
+    candidates = (cell.sweep, cell.prompt_id + injected)
     return next((key for key in candidates if key in answers), None)
 
 
@@ -232,9 +247,31 @@ def _whole_words(script: Script) -> frozenset[str]:
 
 
 def _vocabulary(words: Iterable[str]) -> dict[str, int]:
+    """The token of every word: the same in all scripts, so that one can score what another has drawn."""
     # Every beginning of a word is a token too: a stop string may cut an answer anywhere.
     beginnings = {word[:length] for word in words for length in range(1, len(word) + 1)}
-    return {word: token for token, word in enumerate(sorted(beginnings), start=_END + 1)}
+    vocabulary: dict[str, int] = {}
+    taken = {_END}
+    for word in sorted(beginnings):
+        token = _token(word)
+        while token in taken:  # two words of one digest
+            token = (token + 1) % _TOKENS
+        vocabulary[word] = token
+        taken.add(token)
+    return vocabulary
+
+
+def _token(word: str) -> int:
+    return hashed_seed("word", word) % _TOKENS
+
+
+def _moved(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """The words whose token depends on what else a script says."""
+    return {word: token for word, token in vocabulary.items() if token != _token(word)}
+
+
+def _digest(answers: Mapping[str, Mapping[str, float]]) -> str:
+    return f"{hashed_seed(json.dumps(answers, sort_keys=True)):016x}"
 
 
 def _transcript(cell: Cell) -> str:
@@ -243,6 +280,10 @@ def _transcript(cell: Cell) -> str:
 
 def _some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _opened(model: str) -> Script:
+    return _truth_table(model) if model in demo.MODELS else _read_script(Path(model))
 
 
 def _truth_table(model: str) -> Script:

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from collapsecli.imports.fields import written_out
 from collapsecli.imports.layout import Notice
-from collapsecli.imports.names import condition_id, model_names, prompt_name
+from collapsecli.imports.names import prompt_name
 from collapsecli.imports.sources import Malformed
 from collapsecli.reasoning import split_reasoning
 from collapsecli.records import Cell, Completion, Sampling, TextAnswer
 from collapsecli.runs import TRANSIENT
+from collapsecli.suite import cell_id, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -263,7 +264,7 @@ def _cells(
         temperature, model = float(key.temperature or 0.0), str(key.model)
         name = names[key.prompt_id, key.prompt]
         yield Cell(
-            cell_id=condition_id(name, temperature, models[model] if len(models) > 1 else ""),
+            cell_id=cell_id(name, {}, "", temperature, models[model] if len(models) > 1 else ""),
             suite=asked.suite,
             prompt_id=name,
             variant="",

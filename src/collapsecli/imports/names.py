@@ -10,11 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from collapsecli.suite import cell_id
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from collapsecli.imports.fields import Prompt
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -40,21 +36,6 @@ def prompt_name(prompt_id: str | None, prompt: Prompt | None, *, alone: bool = T
     plain = _PLAIN.fullmatch(prompt_id) is not None
     name = prompt_id if plain else f"{_slug(prompt_id)}~{_digest(prompt_id, None)}"
     return name if alone else f"{name}~{_digest(prompt_id, prompt)}"
-
-
-def model_names(models: Iterable[str]) -> Mapping[str, str]:
-    """A short name for each model: the last part of its path where that is plain and tells it from the others."""
-    models = list(dict.fromkeys(models))
-    lasts = [model.rstrip("/").rpartition("/")[2] for model in models]
-    return {
-        model: last if lasts.count(last) == 1 and _PLAIN.fullmatch(last) else f"{_slug(model)}~{_digest(model, None)}"
-        for model, last in zip(models, lasts, strict=True)
-    }
-
-
-def condition_id(prompt_name: str, temperature: float, model_name: str = "") -> str:
-    """`prompt@t1.0`, with `#model` behind it where a run has several models."""
-    return cell_id(prompt_name, {}, "", temperature) + (f"#{model_name}" if model_name else "")
 
 
 def _asked(prompt: Prompt) -> str:

@@ -59,6 +59,7 @@ def _write_run(folder: RunFolder, run: Gathered, files: Mapping[str, str], layou
         details={f"file {number}": path for number, path in enumerate(files, start=1)},
         notes=tuple(notes),
     )
+    engines = dict.fromkeys((cell.model for cell in run.cells), engine)
     first, sha256 = next(iter(files.items()))
     manifest = Manifest(
         run_id=folder.path.name,
@@ -67,8 +68,8 @@ def _write_run(folder: RunFolder, run: Gathered, files: Mapping[str, str], layou
         # An import has no suite: its files stand for it.
         suites=(SuiteSource(run.cells[0].suite, first, sha256, text="", files=dict(files)),),
         cells=run.cells,
-        engine=engine,
-        fingerprint=fingerprint_of(fingerprint_fields(_SEED, run.cells, engine)),
+        engines=engines,
+        fingerprint=fingerprint_of(fingerprint_fields(_SEED, run.cells, engines)),
     )
     folder.prepare()
     with folder.locked():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from collapsecli import verdict
 from collapsecli.judge import probabilities
 from collapsecli.judge.exhibits import modes_of, most_frequent_unread
-from collapsecli.judge.family import kept_by_family
+from collapsecli.judge.family import family_of, kept_by_family
 from collapsecli.judge.looks import look_alpha, look_at, sharpened, weigh, whole_looks
 from collapsecli.judge.reading import is_unfinished_thought, read_cell
 from collapsecli.metrics import measure
@@ -45,8 +45,8 @@ def judge(
     Raises ValueError if two completions of a cell have the same sample index.
     """
     trials = [trial for block in _blocks(cells) for trial in _tried(block, rules_of, scores or {})]
-    for suite in dict.fromkeys(trial.cell.suite for trial in trials):
-        _settle([trial for trial in trials if trial.cell.suite == suite])
+    for family in dict.fromkeys(family_of(trial.cell) for trial in trials):
+        _settle([trial for trial in trials if family_of(trial.cell) == family])
     return [trial.result for trial in trials]
 
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collapsecli.records import Cell, Rules
 
 
+def family_of(cell: Cell) -> tuple[str, str, str]:
+    """The family that a cell belongs to: all cells of its suite that are asked of the same model with its adapter."""
+    return cell.suite, *cell.sampled
+
+
 def in_family(cell: Cell) -> bool:
     """Whether a planned cell may be flagged: it is then one of the family, be it drawn or not."""
     return cell.expect.kind != "none" and verdict.has_verdict(cell.sampling)
@@ -21,7 +26,7 @@ def in_family(cell: Cell) -> bool:
 def kept_by_family(
     cells: Sequence[Cell], evidence: Sequence[Evidence | None], rules: Rules
 ) -> tuple[list[float | None], list[bool]]:
-    """The q-values of all planned cells of one suite, and which flags are withheld: those above the rate.
+    """The q-values of all planned cells of one family, and which flags are withheld: those above the rate.
 
     A cell of the family without evidence was not drawn yet, and claims nothing: its p-value is 1.
     """

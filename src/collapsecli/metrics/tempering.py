@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from collapsecli.records import Estimate
+from collapsecli.records import UNDEFINED, Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+COLDEST, HOTTEST = 1 / 16, 64.0  # temperatures that are tried
+
+_GRID = 33
+_ZOOMS = 8  # each to two of the 32 parts of the last
+_FLAT_NATS = 1e-12
+_ENDLESS = 1e9  # a temperature at which a difference of a thousand nats does not matter
 
 
 def tempered_shares(
@@ -34,22 +42,139 @@ def tempered_shares(
     is said, while p^power of the whole sequences is not: a beginning with many ends would be counted for too much when
     it gets hotter. All are zero where every sequence is impossible.
     """
-    following: dict[tuple[int, ...], dict[int, float]] = {}
-    for ids, logprobs in zip(token_ids, token_logprobs, strict=True):
-        for place, (token, logprob) in enumerate(zip(ids, logprobs, strict=True)):
-            following.setdefault(ids[:place], {})[token] = logprob * power
-    totals = {beginning: _log_total(tokens.values()) for beginning, tokens in following.items()}
-
-    def log_share(ids: tuple[int, ...]) -> float:
-        return math.fsum(following[ids[:place]][token] - totals[ids[:place]] for place, token in enumerate(ids))
-
-    return np.array([math.exp(log_share(ids)) for ids in token_ids], np.float64)
+    shares: NDArray[np.float64] = np.exp(tempered_log_shares(token_ids, token_logprobs, [power])[0])
+    return shares
 
 
-def _log_total(logs: Collection[float]) -> float:
-    """The logarithm of the sum of exponentials; 0 where that is zero, so that what is impossible stays so."""
-    largest = max(logs)
-    return 0.0 if largest == -math.inf else largest + math.log(math.fsum(math.exp(one - largest) for one in logs))
+def tempered_log_shares(
+    token_ids: Sequence[tuple[int, ...]], token_logprobs: Sequence[Sequence[float]], powers: ArrayLike
+) -> NDArray[np.float64]:
+    """The logarithms (P, K) of `tempered_shares` at P powers above 0, nats; minus infinity for what is impossible."""
+    tree = _Tree.of(token_ids, token_logprobs)
+    logs = np.asarray(powers, np.float64)[:, None] * tree.logprobs
+    largest = np.maximum.reduceat(logs, tree.starts, axis=1)
+    is_possible = largest > -math.inf
+    finite = np.where(is_possible, largest, 0.0)  # so that what is impossible stays so
+    sums = np.add.reduceat(np.exp(logs - finite[:, tree.places]), tree.starts, axis=1)
+    totals = finite + np.log(np.where(is_possible, sums, 1.0))
+    shared = np.column_stack([logs - totals[:, tree.places], np.zeros(len(logs))])
+    log_shares: NDArray[np.float64] = sum(
+        (shared[:, step] for step in tree.steps.T), np.zeros((len(logs), len(token_ids)))
+    )
+    return log_shares
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The E different tokens that stand behind the beginnings of K sequences, those behind one beginning in a row.
+
+    logprobs: (E,) nats. places: (E,) the number of the beginning that each stands behind. starts: (B,) the first token
+    behind each beginning. steps: (K, L) the tokens of each sequence, E past its end.
+    """
+
+    logprobs: NDArray[np.float64]
+    places: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+    @staticmethod
+    def of(token_ids: Sequence[tuple[int, ...]], token_logprobs: Sequence[Sequence[float]]) -> _Tree:
+        following: dict[tuple[int, ...], dict[int, float]] = {}
+        for ids, logprobs in zip(token_ids, token_logprobs, strict=True):
+            for place, (token, logprob) in enumerate(zip(ids, logprobs, strict=True)):
+                following.setdefault(ids[:place], {})[token] = logprob
+        sizes = [len(tokens) for tokens in following.values()]
+        edges = [(begun, token) for begun, tokens in following.items() for token in tokens]
+        numbers = {edge: number for number, edge in enumerate(edges)}
+        steps = np.full((len(token_ids), max(map(len, token_ids), default=0)), len(numbers), np.int64)
+        for row, ids in enumerate(token_ids):
+            steps[row, : len(ids)] = [numbers[ids[:place], token] for place, token in enumerate(ids)]
+        return _Tree(
+            np.array([logprob for tokens in following.values() for logprob in tokens.values()], np.float64),
+            np.repeat(np.arange(len(sizes)), sizes),
+            np.cumsum([0, *sizes], dtype=np.int64)[:-1],
+            steps,
+        )
+
+
+def partings(token_ids: Collection[tuple[int, ...]]) -> int:
+    """The number of places at which some of the token sequences part."""
+    following: dict[tuple[int, ...], set[int]] = {}
+    for ids in token_ids:
+        for place, token in enumerate(ids):
+            following.setdefault(ids[:place], set()).add(token)
+    return sum(len(tokens) > 1 for tokens in following.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How near known probabilities come to others at the best temperature: see `closest_temperature`.
+
+    erased: the divergence that every temperature ends at as it grows, when nothing is left of these probabilities.
+    impossible: the number of answers that would have to be said and cannot be at any temperature.
+    """
+
+    temperature: Estimate
+    at_1: Estimate
+    remains: Estimate
+    erased: Estimate
+    impossible: int
+
+
+def closest_temperature(
+    target: ArrayLike, token_ids: Sequence[tuple[int, ...]], token_logprobs: Sequence[Sequence[float]]
+) -> Explained:
+    """The temperature at which K token sequences come closest to target log-probabilities (K,), and what then remains.
+
+    target: nats, their exponentials summing to 1. Closest is the least KL(target || tempered), nats, over T from 1/16
+    to 64 (`COLDEST`, `HOTTEST`), with `tempered_shares` at the power 1 / T. It is convex in that power: but for what is
+    linear it is a mean, over the target, of logarithms of sums of p^power, one for each parting, and these are convex.
+    So it has one minimum, and no other can be found in its place.
+
+    Everything is known, so the ends of each estimate are its value. At an end of the range the temperature is open to
+    its far side. It is undefined where no temperature matters: what is possible is equally likely, or is one sequence.
+    Of sequences that the target has and that are impossible here KL is infinite at every temperature. It is then of
+    the others among themselves, and that is the lower end of what has no value; undefined where there are no others.
+    """
+    wanted = np.asarray(target, np.float64)
+    possible = np.isfinite(tempered_log_shares(token_ids, token_logprobs, [1.0])[0])
+    impossible = int(np.count_nonzero(np.isfinite(wanted) & ~possible))
+    kept = np.flatnonzero(possible & np.isfinite(wanted))
+    if not len(kept):
+        return Explained(UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, impossible)
+    log_p = wanted[kept] - special.logsumexp(wanted[kept])
+
+    def kl(temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
+        log_q = tempered_log_shares(token_ids, token_logprobs, 1 / temperatures)[:, kept]
+        apart: NDArray[np.float64] = np.maximum((log_p - log_q) @ np.exp(log_p), 0.0)
+        return apart
+
+    as_it_is, erased = kl(np.array([1.0, _ENDLESS])).tolist()
+    found, least = _least(kl)
+    remains = as_it_is if found == UNDEFINED else min(least, as_it_is)
+
+    def known(nats: float) -> Estimate:
+        return Estimate(None, nats) if impossible else Estimate(nats, nats, nats)
+
+    return Explained(found, known(as_it_is), known(remains), known(erased), impossible)
+
+
+def _least(kl: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> tuple[Estimate, float]:
+    """The temperature at which a function with one minimum is least, open at the ends of the range; and its value."""
+    low, high = COLDEST, HOTTEST
+    for zoom in range(_ZOOMS):
+        grid = np.geomspace(low, high, _GRID)
+        values = kl(grid)
+        if zoom == 0 and float(np.ptp(values)) < _FLAT_NATS:
+            return UNDEFINED, float(values.min())
+        best = int(values.argmin())
+        low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
+    at, least = float(grid[best]), float(values[best])
+    if math.isclose(at, HOTTEST):
+        return Estimate(HOTTEST, HOTTEST, None), least
+    if math.isclose(at, COLDEST):
+        return Estimate(COLDEST, None, COLDEST), least
+    return Estimate(at, at, at), least
 
 
 def tempered_bounds(mass: Estimate, power: float, answers: int) -> Estimate:

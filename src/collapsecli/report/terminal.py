@@ -36,11 +36,21 @@ _NO_VERDICT = {0: "· not sampled", 1: "· one draw", 2: "· temperature 0"}
 _FRAGILE = "≈"
 _NARROW_POINTS = 10  # hundredths: an interval up to so wide is shown with both ends
 _MOST_NAMED = 6  # cells in one line of the small print
+_SEVERAL = 2  # models of a run
 _MOST_QUOTED = 12  # flagged cells that are quoted below the table
 
 
 def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False) -> list[Text | Padding]:
     """The report of a run as blocks for a screen of `width` columns, at least 60; with all `numbers` if asked for."""
+    models = conclusions.by_model()
+    blocks: list[Text | Padding] = []
+    for of_model in models:
+        blocks += [*([Text()] if blocks else []), *_of_a_model(of_model, width, numbers=numbers)]
+    return [*_models(models), *blocks, *_quality(conclusions), *_way_on(conclusions)]
+
+
+def _of_a_model(conclusions: Conclusions, width: int, *, numbers: bool) -> list[Text | Padding]:
+    """What was sampled of one model."""
     results = sorted(conclusions.results, key=_badness)
     return [
         *_heading(conclusions, results),
@@ -52,9 +62,20 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
         *(number_blocks(results, cell_names(results), width) if numbers else []),
         Text(),
         *_open(results),
-        *_quality(conclusions),
-        *_way_on(conclusions),
     ]
+
+
+def _models(models: Sequence[Conclusions]) -> list[Text]:
+    """One line a model, where there are several: how many of its cells are flagged."""
+    if len(models) < _SEVERAL:
+        return []
+    lines = [Text(f"{len(models)} models, one after the other:", "dim")]
+    for of_model in models:
+        flagged = sum(result.flag == "flagged" for result in of_model.results)
+        style = "bold red" if flagged else "bold green"
+        name = one_line(of_model.models[0])
+        lines.append(Text.assemble(f"  {name}: ", (f"{flagged} of {len(of_model.results)} cells flagged", style)))
+    return [*lines, Text()]
 
 
 def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int, named: int = 0) -> list[Text]:
@@ -408,8 +429,10 @@ def _legend(conclusions: Conclusions) -> str:
 
 
 def _way_on(conclusions: Conclusions) -> list[Text]:
+    several = len(conclusions.models) >= _SEVERAL
     return [
         Text(),
+        *([Text(f"Base against tuned: collapse compare {conclusions.path}", "dim")] if several else []),
         Text(f"All of it:  {conclusions.path}", "dim"),
         Text(f"Once again: collapse report {conclusions.path}", "dim"),
     ]

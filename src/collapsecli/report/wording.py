@@ -20,11 +20,15 @@ _ROUNDING_ERROR = 1e-9  # an end that is whole but for this stays as it is
 
 
 def cell_names(results: Sequence[CellResult]) -> dict[str, str]:
-    """Cell ids; without the temperature where the rest of the id already tells the cell from all others."""
-    ids = [result.cell.cell_id for result in results]
-    short = {cell_id: cell_id.rpartition("@")[0] for cell_id in ids}
-    uses = Counter(short.values())
-    return {cell_id: one_line(short[cell_id] if uses[short[cell_id]] == 1 else cell_id) for cell_id in ids}
+    """Cell ids; without the model, and without the temperature, where the rest tells the cell from all others."""
+    cells = {result.cell.cell_id: result.cell for result in results}.values()
+    sweeps, questions = Counter(cell.sweep for cell in cells), Counter(cell.question for cell in cells)
+    return {
+        cell.cell_id: one_line(
+            cell.sweep if sweeps[cell.sweep] == 1 else cell.question if questions[cell.question] == 1 else cell.cell_id
+        )
+        for cell in cells
+    }
 
 
 def cut(text: str, most: int) -> str:

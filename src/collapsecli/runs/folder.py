@@ -48,6 +48,7 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 _BEFORE_A_RUN = frozenset({".lock", "log.txt"})  # what a run that could not start leaves
+_SCORED_BY = "scored_by"  # in the metadata of scores.parquet
 _ROW_GROUP_ROWS = 16_384
 _ROW_GROUP_CHARACTERS = 256 * 1024 * 1024  # at most 1 GiB as UTF-8
 
@@ -235,7 +236,7 @@ class RunFolder:
 
     # ----------------------------------------------------------------------------------------------- completions
 
-    def shard_writer(self, manifest: Manifest, engine_version: str) -> ShardWriter:
+    def shard_writer(self, manifest: Manifest, engine_version: str) -> ShardWriter[Completion]:
         """A writer for new completions of the planned cells."""
         cells = {cell.cell_id: cell for cell in manifest.cells}
         to_table = partial(
@@ -316,15 +317,20 @@ class RunFolder:
         for cell in planned:
             yield cell, [next(rows) for _ in range(counts.get(cell.cell_id, 0))]
 
-    def write_scores(self, manifest: Manifest, scored: Sequence[Scored]) -> None:
-        """Put scores.parquet in place."""
-        table = scores_table(scored, manifest.run_id, _metadata(manifest))
+    def write_scores(self, manifest: Manifest, scored: Sequence[Scored], models: Iterable[str]) -> None:
+        """Put scores.parquet in place: all that was scored, and by which models, even if these could score nothing."""
+        metadata = {**_metadata(manifest), _SCORED_BY: json.dumps(sorted(models))}
+        table = scores_table(scored, manifest.run_id, metadata)
         write_whole(self.path / "scores.parquet", lambda aside: write_rows(table, aside))
 
     @property
-    def is_scored(self) -> bool:
-        """Whether what can be scored was, be it that nothing could be; a file that cannot be read does not count."""
-        return bool(read_whole(list(self.path.glob("scores.parquet")), ["cell_id"], SCORES))
+    def scored_by(self) -> frozenset[str]:
+        """The models that have scored what they can; none where the file cannot be read."""
+        tables = read_whole(list(self.path.glob("scores.parquet")), ["cell_id"], SCORES)
+        if not tables:
+            return frozenset()
+        said = (tables[0].schema.metadata or {}).get(_SCORED_BY.encode())
+        return frozenset(self.manifest().models if said is None else json.loads(said))
 
     def scores(self) -> dict[str, list[Scored]]:
         """The texts of each cell that were scored; empty where none was, or where the file cannot be read."""

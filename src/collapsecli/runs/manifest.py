@@ -37,7 +37,7 @@ class SuiteSource:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of run.json. `engine` is None until an engine has started; `fingerprint` is complete from then on.
+    """The content of run.json. `engines` are those that were started, by model; each adds its part to `fingerprint`.
 
     `cells` are all that were asked for; those that branch off another one are completed when that one has been sampled.
     `given_up` are those for which that was not possible, each with the reason.
@@ -48,7 +48,7 @@ class Manifest:
     seed: int
     suites: tuple[SuiteSource, ...]
     cells: tuple[Cell, ...]
-    engine: EngineInfo | None = None
+    engines: dict[str, EngineInfo] = field(default_factory=dict)
     fingerprint: str = ""
     git: str | None = None
     given_up: dict[str, str] = field(default_factory=dict)
@@ -61,6 +61,22 @@ class Manifest:
     def drawn_cells(self) -> tuple[Cell, ...]:
         """The cells that are sampled, or wait for the one that they branch off."""
         return tuple(cell for cell in self.cells if cell.cell_id not in self.given_up)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are sampled, in the order of the cells."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def engine_infos(self) -> tuple[EngineInfo, ...]:
+        """What drew the completions, each once."""
+        infos = list(self.engines.values())
+        return tuple(info for at, info in enumerate(infos) if info not in infos[:at])
+
+    @property
+    def engine_versions(self) -> str:
+        """Name and version of what drew the completions."""
+        return ", ".join(dict.fromkeys(f"{info.name} {info.version}" for info in self.engine_infos))
 
     def with_branches(self, injected: Mapping[str, str], given_up: Mapping[str, str]) -> Manifest:
         """The manifest with cells of the second wave completed, or given up for a reason; by cell id."""
@@ -104,7 +120,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from error
 
 
-def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: EngineInfo | None) -> dict[str, str]:
+def fingerprint_fields(seed: int, cells: Sequence[Cell], engines: Mapping[str, EngineInfo]) -> dict[str, str]:
     """Everything that can change what is drawn, field by field; what only changes the judgement is left out."""
     models = sorted({cell.model for cell in cells})
     fields = {"seed": str(seed), "model": ", ".join(models)}
@@ -112,9 +128,10 @@ def fingerprint_fields(seed: int, cells: Sequence[Cell], engine: EngineInfo | No
     for cell in cells:
         fields[f"cell {cell.cell_id} prompt"] = _digest(_asked(cell))
         fields[f"cell {cell.cell_id} sampling"] = _spelled(cell.sampling)
-    if engine is not None:
+    for model, engine in engines.items():
+        whose = "model" if len(models) == 1 else model
         fields["engine"] = engine.name
-        fields |= {f"model's {name}": value for name, value in sorted(engine.identity.items())}
+        fields |= {f"{whose}'s {name}": value for name, value in sorted(engine.identity.items())}
     return fields
 
 

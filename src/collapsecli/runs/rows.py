@@ -148,6 +148,7 @@ def cells_table(results: Sequence[CellResult], run_id: str, metadata: Mapping[st
         "run_id": [run_id] * len(of),
         "suite": [cell.suite for cell in of],
         **_cell_columns(of),
+        "question": [cell.question for cell in of],
         **{name: [getattr(result, name) for result in results] for name in _CELL_NUMBERS},
         **{column.name: [_number(result, column.name) for result in results] for column in CELLS if _measured(column)},
         "mode": [mode and storable(mode.text) for mode in heaviest],
@@ -184,7 +185,7 @@ def modes_table(results: Iterable[CellResult], run_id: str, metadata: Mapping[st
 
 def contrasts_table(contrasts: Sequence[Contrast], run_id: str, metadata: Mapping[str, str]) -> pa.Table:
     """Contrasts as a table with the columns of contrasts.parquet."""
-    names = ("kind", "metric", "cell_id", "other_cell_id", "at", "p_value", "q_value", "n")
+    names = ("kind", "metric", "model", "adapter", "cell_id", "other_cell_id", "at", "p_value", "q_value", "n")
     columns: dict[str, Sequence[object]] = {
         "run_id": [run_id] * len(contrasts),
         **{name: [getattr(one, name) for one in contrasts] for name in names},

@@ -1,11 +1,11 @@
-"""Completions on their way to disk: small parquet files that are never changed again."""
+"""Rows on their way to disk: small parquet files that are never changed again."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from collapsecli.records import Completion
     from collapsecli.runs.tables import Column
 
 # A kill loses what is not on disk: at most a shard that is being written, and as much again that waits behind it.
@@ -26,18 +25,23 @@ UNSAVED_ROWS = 256
 SHARD_ROWS = UNSAVED_ROWS // 2
 SHARD_SECONDS = 30.0
 
+Row = TypeVar("Row")
 
-class ShardWriter:
-    """Writes completions in the background, a shard at a time: a kill loses at most `UNSAVED_ROWS` of them.
 
-    A shard is closed after `SHARD_ROWS` rows or `SHARD_SECONDS` seconds, whichever comes first. An error of the disk is
+class ShardWriter(Generic[Row]):
+    """Writes rows in the background, a shard at a time: a kill loses at most twice `shard_rows` of them.
+
+    A shard is closed after `shard_rows` rows or `SHARD_SECONDS` seconds, whichever comes first. An error of the disk is
     raised by the next `add` or at the end of the `with` block; what was saved before it stays saved.
     """
 
-    def __init__(self, folder: Path, to_table: Callable[[Sequence[Completion]], pa.Table]) -> None:
+    def __init__(
+        self, folder: Path, to_table: Callable[[Sequence[Row]], pa.Table], shard_rows: int = SHARD_ROWS
+    ) -> None:
         self._folder = folder
         self._to_table = to_table
-        self._waiting: queue.Queue[Completion | None] = queue.Queue(UNSAVED_ROWS - SHARD_ROWS)
+        self._shard_rows = shard_rows
+        self._waiting: queue.Queue[Row | None] = queue.Queue(shard_rows)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="shards")
         self.saved = 0
@@ -56,20 +60,20 @@ class ShardWriter:
         if error is None:
             self._raise_error()
 
-    def add(self, completion: Completion) -> None:
-        """Hand over one completion; waits while the disk is far behind.
+    def add(self, row: Row) -> None:
+        """Hand over one row; waits while the disk is far behind.
 
         Raises OSError when an earlier shard could not be written.
         """
         self._raise_error()
-        self._waiting.put(completion)
+        self._waiting.put(row)
 
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _write(self) -> None:
-        rows: list[Completion] = []
+        rows: list[Row] = []
         opened_at = time.monotonic()
         while True:
             try:
@@ -83,13 +87,13 @@ class ShardWriter:
             if row is not None:
                 opened_at = opened_at if rows else time.monotonic()
                 rows.append(row)
-            if rows and (row is None or len(rows) >= SHARD_ROWS):
+            if rows and (row is None or len(rows) >= self._shard_rows):
                 self._write_shard(rows)
                 rows = []
             if row is None:
                 return
 
-    def _write_shard(self, rows: Sequence[Completion]) -> None:
+    def _write_shard(self, rows: Sequence[Row]) -> None:
         if self._error is not None:
             return  # the disk has failed: nothing more is promised, and `add` says so
         try:
@@ -132,9 +136,9 @@ def read_whole(
     return [table for table in tables if table is not None]
 
 
-def broken_files(paths: Sequence[Path]) -> list[Path]:
+def broken_files(paths: Sequence[Path], known: Sequence[Column] = SAMPLES) -> list[Path]:
     """The files among these that are no whole parquet files, in any of their columns."""
-    return [path for path in paths if _read(path, None, SAMPLES) is None]
+    return [path for path in paths if _read(path, None, known) is None]
 
 
 def _read(path: Path, columns: list[str] | None, known: Sequence[Column]) -> pa.Table | None:

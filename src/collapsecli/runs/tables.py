@@ -81,6 +81,7 @@ CELLS = (
     Column("run_id", pa.string(), "the run"),
     Column("suite", pa.string(), "name of the suite"),
     *_CELL,
+    Column("question", pa.string(), "the cell's id without its model: the same in every run of the suite"),
     Column("n", pa.int64(), "completions, failures included"),
     Column("look", pa.int64(), "how many of them, in sample order, were judged: those before the deciding look"),
     Column("n_ahead", pa.int64(), "completions with sample_index >= look: drawn ahead, kept, not counted"),
@@ -125,7 +126,7 @@ CELLS = (
         "of the claim that would be flagged (a collapse, without an expectation), one-sided",
         nullable=True,
     ),
-    Column("q_value", pa.float64(), "the same, adjusted over all cells of the suite", nullable=True),
+    Column("q_value", pa.float64(), "the same, adjusted over all cells of the suite and model", nullable=True),
     Column("expect", pa.string(), "what the suite expects"),
     Column("equivalence", pa.string(), "when two answers were taken for the same: exact, lexical or given"),
     Column("threshold", pa.float64(), "that of the equivalence, null for its own default", nullable=True),
@@ -163,18 +164,32 @@ SCORES = (
     Column("error", pa.string(), "why it could not be scored", nullable=True),
 )
 
+RESCORED = (
+    Column("run_id", pa.string(), "the run that drew the completion"),
+    Column("cell_id", pa.string(), "the cell that it belongs to"),
+    Column("sample_index", pa.int64(), "which completion of the cell"),
+    Column("model", pa.string(), "what scored it, which need not be what drew it"),
+    Column("adapter", pa.string(), "name of the adapter on that model, empty without"),
+    Column("n_tokens", pa.int32(), "number of its tokens, end and stop tokens included"),
+    Column("token_logprobs", pa.list_(pa.float32()), "log-probability of each under the untouched model, nats"),
+    Column("logprob", pa.float64(), "their sum, nats", nullable=True),
+    Column("error", pa.string(), "why it could not be scored", nullable=True),
+)
+
 CONTRASTS = (
     Column("run_id", pa.string(), "the run"),
     Column("suite", pa.string(), "name of the suite"),
     Column("kind", pa.string(), "temperature, injection, certainty, restart, variants, sameness or roads"),
     Column("subject", pa.string(), "what the number is about: a prompt, a cell without its temperature, a tag"),
+    Column("model", pa.string(), "what was sampled", nullable=True),
+    Column("adapter", pa.string(), "name of the adapter on the model, empty without", nullable=True),
     Column("cell_id", pa.string(), "the cell that it belongs to, where it is one", nullable=True),
     Column("other_cell_id", pa.string(), "the cell that it is held against", nullable=True),
     Column("metric", pa.string(), "what was measured: docs/contrasts.md has them all"),
     Column("at", pa.float64(), "the place on a curve: a temperature, a sentence, a token", nullable=True),
     *_estimate("estimate", "the number"),
     Column("p_value", pa.float64(), "of no difference, two-sided", nullable=True),
-    Column("q_value", pa.float64(), "the same, adjusted over all rows of its kind in the suite", nullable=True),
+    Column("q_value", pa.float64(), "the same, adjusted over its kind in the suite and model", nullable=True),
     Column("n", pa.int64(), "completions, or pairs of them, that it is made from"),
     Column("label", pa.string(), "what no number can say: a mode, a phrase, another cell's role"),
 )
@@ -185,6 +200,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "modes": MODES,
     "contrasts": CONTRASTS,
     "scores": SCORES,
+    "rescored": RESCORED,
 }
 
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collapsecli.suite.draft import Source, Suite
+from collapsecli.suite.ids import cell_id, model_names
 from collapsecli.suite.load import load, load_all
-from collapsecli.suite.plan import Plan, PlanTotals, cell_id, plan
+from collapsecli.suite.plan import Plan, PlanTotals, plan
 from collapsecli.suite.prompts import FormatName
 from collapsecli.suite.schema import json_schema
 
-__all__ = ["FormatName", "Plan", "PlanTotals", "Source", "Suite", "cell_id", "json_schema", "load", "load_all", "plan"]
+__all__ = [
+    "FormatName",
+    "Plan",
+    "PlanTotals",
+    "Source",
+    "Suite",
+    "cell_id",
+    "json_schema",
+    "load",
+    "load_all",
+    "model_names",
+    "plan",
+]

@@ -51,9 +51,13 @@ class Suite:
     warnings: tuple[Fault, ...] = ()
 
     @property
-    def model(self) -> str | None:
-        """The model that the suite asks for."""
-        return self.settings.model
+    def models(self) -> tuple[records.Model, ...]:
+        """The models that the suite is asked of; none where it leaves that open."""
+        named = self.settings.models or (() if self.settings.model is None else (self.settings.model,))
+        return tuple(
+            records.Model.at(one) if isinstance(one, str) else records.Model.at(one.model, one.adapters)
+            for one in named
+        )
 
     @property
     def rules(self) -> records.Rules:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import itertools
-import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collapsecli import records
 from collapsecli.errors import UsageError
 from collapsecli.suite import forms, templates
 from collapsecli.suite.formats import Said, in_format
+from collapsecli.suite.ids import cell_id, model_names
 from collapsecli.suite.prompts import FORMAT, SHOTS_HINT, WORDING
 from collapsecli.suite.scalars import MAX_COUNT
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from collapsecli.suite.draft import Suite
     from collapsecli.suite.prompts import Equivalence, FormatName, Injection, Prompt, Sampling
-
-LONGEST_VALUE = 24
 
 # A sampled token in `samples.parquet`: its id (4 bytes), its log-probability (4) and about 4 characters of text, which
 # compression makes smaller. A row's own columns repeat and compress to some tens of bytes.
@@ -64,8 +61,7 @@ class Plan:
 
 def plan(
     *suites: Suite,
-    model: str | None,
-    adapter: str = "",
+    models: Sequence[records.Model] | None = None,
     samples: int | None = None,
     max_samples: int | None = None,
     formats: Sequence[FormatName] = (),
@@ -74,11 +70,12 @@ def plan(
 ) -> Plan:
     """The cells of some suites, in their order.
 
-    `model` stands above the suites' own; None takes each suite's own, "" leaves an unnamed model open (for a plan
-    that is only shown). `samples` stands above every `samples` and `max_samples` of the suites; so does
-    `max_samples`, and `formats` above the formats of every prompt that is a text. A cell is selected when its id or its
-    prompt's id matches any of the globs in `only` (brackets stand for themselves) and its prompt has any of `tags`; so
-    is the cell that a selected one branches from.
+    `models` stand above the suites' own; None takes each suite's own, none at all leaves an unnamed model open (for a
+    plan that is only shown). Where several are sampled, each adapter one of them, a cell's id ends with its own.
+    `samples` stands above every `samples` and `max_samples` of the suites; so does `max_samples`, and `formats` above
+    the formats of every prompt that is a text. A cell is selected when its id or its prompt's id matches any of the
+    globs in `only` (brackets stand for themselves) and its prompt has any of `tags`; so is the cell that a selected one
+    branches from.
 
     Raises UsageError when a suite has no model, when nothing is selected, when a template renders to nothing, or when a
     format lacks what it needs.
@@ -91,7 +88,15 @@ def plan(
         raise UsageError(f"max_samples must be from {records.FIRST_LOOK} to {MAX_COUNT}, not {max_samples}")
     asked = {name: value for name, value in (("samples", samples), ("max_samples", max_samples)) if value is not None}
     wanted = [_in_formats(suite, formats) for suite in suites]
-    planned = [cell for suite in wanted for cell in _cells(suite, _model(suite, model), adapter, asked)]
+    sampled = [(suite, models or _own(suite, models)) for suite in wanted]
+    names = _names([model for _, of_suite in sampled for model in of_suite])
+    planned = [
+        cell
+        for suite, of_suite in sampled
+        for model in of_suite
+        for adapter in ("", *model.adapters)
+        for cell in _cells(suite, _Sampled(model.name, adapter, names[model.name, adapter]), asked)
+    ]
     selected = {cell.cell_id for cell in planned if _matches(cell, only) and _tagged(cell, tags)}
     if not selected:
         raise _nothing_selected(planned, only, tags)
@@ -100,10 +105,31 @@ def plan(
     return Plan(tuple(cell for cell in planned if cell.cell_id in selected))
 
 
-def _model(suite: Suite, model: str | None) -> str:
-    if model is None and suite.model is None:
+_OPEN = records.Model.at("")
+
+
+class _Sampled(NamedTuple):
+    """A model with one of its adapters, and what it is called in the ids of its cells: nothing where it is alone."""
+
+    model: str
+    adapter: str
+    name: str
+
+
+def _own(suite: Suite, models: Sequence[records.Model] | None) -> Sequence[records.Model]:
+    if not suite.models and models is None:
         raise UsageError(f"the suite `{suite.name}` names no model", hint="give --model, or `model:` in the suite")
-    return model or suite.model or ""
+    return suite.models or (_OPEN,)
+
+
+def _names(models: Sequence[records.Model]) -> dict[tuple[str, str], str]:
+    short = model_names(model.name for model in models)
+    names = {
+        (model.name, adapter): "+".join(filter(None, (short[model.name], adapter)))
+        for model in models
+        for adapter in ("", *model.adapters)
+    }
+    return names if len(names) > 1 else dict.fromkeys(names, "")
 
 
 def _in_formats(suite: Suite, formats: Sequence[FormatName]) -> Suite:
@@ -135,20 +161,20 @@ class _Injected:
     sentences: int | None = None
 
 
-def _cells(suite: Suite, model: str, adapter: str, asked: Mapping[str, int]) -> Iterator[records.Cell]:
+def _cells(suite: Suite, sampled: _Sampled, asked: Mapping[str, int]) -> Iterator[records.Cell]:
     for prompt in suite.prompts:
-        shared = {**_shared(suite, prompt), "model": model, "adapter": adapter}
+        shared = {**_shared(suite, prompt), "model": sampled.model, "adapter": sampled.adapter}
         samplings = list(_samplings(suite, prompt, asked))
         scored_at = min((sampling.temperature for sampling in samplings), key=lambda t: (abs(t - 1), t))
         for variant, said in _variants(prompt):
             for injected in _injections(prompt):
                 for sampling in samplings:
-                    plain = cell_id(prompt.id, variant, "", sampling.temperature)
+                    plain = cell_id(prompt.id, variant, "", sampling.temperature, sampled.name)
                     injection = injected.injection
                     text = _rendered(prompt, injection.text, said.values) if injection and injection.text else ""
                     roads = _roads(suite, prompt, injection, said.values) if sampling.temperature == scored_at else ()
                     yield records.Cell(
-                        cell_id=cell_id(prompt.id, variant, injected.name, sampling.temperature),
+                        cell_id=cell_id(prompt.id, variant, injected.name, sampling.temperature, sampled.name),
                         injection=injected.name,
                         injected="" if injected.sentences else text,
                         branch=records.Branch(plain, injected.sentences, text) if injected.sentences else None,
@@ -271,40 +297,12 @@ def _sampling_layers(suite: Suite, prompt: Prompt) -> list[Sampling]:
     return [layer for layer in (suite.settings.sampling, prompt.sampling) if layer is not None]
 
 
-# ------------------------------------------------------------------------------------------------------------ ids
-
-
-def cell_id(prompt_id: str, variant: Mapping[str, str], injection: str, temperature: float) -> str:
-    """`prompt[name=value]/injection@t1.0`: readable, and the same whatever else the suite holds."""
-    values = ",".join(f"{name}={_slug(value)}" for name, value in variant.items())
-    within = f"[{values}]" if values else ""
-    after = f"/{injection}" if injection else ""
-    return f"{prompt_id}{within}{after}@t{_shortest(temperature)}"
-
-
-def _slug(value: str) -> str:
-    """The value itself where it is short and plain, else what is left of it with a hash of the whole.
-
-    `~` is no character of a plain value, so no value can be taken for the slug of another.
-    """
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", value)
-    if slug == value and 0 < len(slug) <= LONGEST_VALUE:
-        return slug
-    digest = hashlib.blake2b(value.encode(), digest_size=5).hexdigest()
-    return f"{slug.strip('-')[:LONGEST_VALUE]}~{digest}"
-
-
-def _shortest(temperature: float) -> str:
-    """The fewest digits that give the number back, with at least one decimal."""
-    return repr(float(temperature))
-
-
 # ------------------------------------------------------------------------------------------------------ selection
 
 
 def _matches(cell: records.Cell, globs: Sequence[str]) -> bool:
     literal = (glob.replace("[", "[[]") for glob in globs)
-    names = (cell.prompt_id, cell.cell_id, cell.cell_id.rpartition("@")[0])  # the last as a report may call it
+    names = (cell.prompt_id, cell.cell_id, cell.question, cell.sweep)  # the last two as a report may call it
     return not globs or any(fnmatchcase(name, glob) for glob in literal for name in names)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from collapsecli.suite.forms import Expect
+from collapsecli.suite.models import Adapted, Models
 from collapsecli.suite.prompts import (
     At,
     Entry,
@@ -61,6 +62,9 @@ class SuiteFile(Keys):
     model: Text | None = Field(
         default=None, description="A hub id[@revision], a local path, or a demo model; --model overrides."
     )
+    models: Models | None = Field(
+        default=None, description="Several models, one after the other, instead of `model`; --model overrides."
+    )
     sampling: Sampling = Field(default=Sampling(), description="How completions are drawn.")
     reasoning: Reasoning = Field(
         default="strip",
@@ -83,6 +87,13 @@ class SuiteFile(Keys):
     )
     prompts: Annotated[tuple[Entry, ...], Field(min_length=1)] = Field(description="What is asked.")
 
+    @field_validator("models")
+    @classmethod
+    def _instead(cls, models: Models | None, info: ValidationInfo) -> Models | None:
+        if models and info.data.get("model") is not None:
+            raise law("`models` stands instead of `model`, not beside it", hint="put them all into `models`")
+        return models
+
 
 EXPECT: TypeAdapter[Expect] = TypeAdapter(Expect)
 
@@ -96,6 +107,7 @@ MAPPINGS: dict[str, type[Keys]] = {
     "at": At,
     "shots": Shot,
     "<lexical>": LexicalForm,
+    "<adapted>": Adapted,
     "<prompt>": Prompt,
     "<file>": PromptFile,
 }

@@ -1,0 +1,270 @@
+"""From the names of two runs to what is said of them, stage by stage; with the scores of both models if asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from collapsecli.comparison import rescored as divergences
+from collapsecli.comparison.compare import compare
+from collapsecli.comparison.pairing import pairs, unlike
+from collapsecli.comparison.rescored import Rescored, RescoredCell, RescoredDraws
+from collapsecli.conclusions import judged
+from collapsecli.errors import UsageError
+from collapsecli.records import Model
+from collapsecli.rescoring import owed, refusals, rescore
+from collapsecli.runs import differences, find_run
+from collapsecli.runs.rescored import rescored
+from collapsecli.seeds import hashed_seed
+from collapsecli.suite import model_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from collapsecli.compared import Comparison
+    from collapsecli.comparison.pairing import Pair
+    from collapsecli.conclusions import JudgedSide
+    from collapsecli.contrasts.drawn import Drawn
+    from collapsecli.engines import Engine
+    from collapsecli.records import Cell, EngineInfo, Equivalence
+    from collapsecli.rescoring import RescoringWatch
+
+    _Scores = Mapping[str, Mapping[int, tuple[float, int]]]
+
+_MOST_SHOWN = 8  # differences of two runs in an error
+_RUN_AND_MODEL = ":"
+
+
+# ------------------------------------------------------------------------------------------------------------ sides
+
+
+def sides_of(
+    names: Sequence[str], root: Path, equivalence: tuple[Equivalence, float | None] | None = None
+) -> tuple[JudgedSide, JudgedSide]:
+    """The two sides that are meant: two runs, or one run that sampled two models; `RUN:MODEL` says which of several.
+
+    Raises UsageError when a run is not found, or when it is not clear which of its models is meant.
+    """
+    found = [_sides(name, root, equivalence) for name in names]
+    if len(found) == 1:
+        (name,), (several,) = names, found
+        if len(several) != len(("base", "run")):
+            raise UsageError(
+                f"{name} sampled {_counted(several)}, and two are compared",
+                hint="name two runs, or two of its models: "
+                + " ".join(f"{name}{_RUN_AND_MODEL}{called}" for called in list(_called(several))[:2]),
+            )
+        return several[0], several[1]
+    base, run = (_only(name, several) for name, several in zip(names, found, strict=True))
+    return base, run
+
+
+def side_of(name: str, root: Path) -> JudgedSide:
+    """The one side that is meant; raises UsageError as `sides_of`."""
+    return _only(name, _sides(name, root, None))
+
+
+def _only(name: str, several: Sequence[JudgedSide]) -> JudgedSide:
+    if len(several) > 1:
+        listed = ", ".join(f"{name}{_RUN_AND_MODEL}{called}" for called in _called(several))
+        raise UsageError(f"{name} sampled {_counted(several)}", hint=f"say which: {listed}")
+    return several[0]
+
+
+def _sides(name: str, root: Path, equivalence: tuple[Equivalence, float | None] | None) -> list[JudgedSide]:
+    run_name, model = _run_and_model(name, root)
+    several = judged(find_run(run_name, root), equivalence=equivalence).sides()
+    if not several:
+        raise UsageError(f"{run_name} holds no cells that were sampled")
+    if not model:
+        return several
+    called = _called(several)
+    known = {**{one.side.name: one for one in several}, **called}
+    if model not in known:
+        raise UsageError(f"{run_name} did not sample `{model}`", hint=f"it sampled {', '.join(called)}")
+    return [known[model]]
+
+
+def _run_and_model(name: str, root: Path) -> tuple[str, str]:
+    """`RUN` or `RUN:MODEL`; a path may hold colons of its own."""
+    run_name, colon, model = name.rpartition(_RUN_AND_MODEL)
+    if not colon:
+        return name, ""
+    try:
+        find_run(name, root)
+    except UsageError:
+        return run_name, model
+    return name, ""
+
+
+def _called(several: Sequence[JudgedSide]) -> dict[str, JudgedSide]:
+    """The sides of a run by the short names of their models and adapters, as cell ids have them."""
+    short = model_names(one.side.model for one in several)
+    return {"+".join(filter(None, (short[one.side.model], one.side.adapter))): one for one in several}
+
+
+def _counted(several: Sequence[JudgedSide]) -> str:
+    return f"{len(several)} models" if len(several) > 1 else "one model"
+
+
+# ------------------------------------------------------------------------------------------------------- comparison
+
+
+def hold_against(base: JudgedSide, run: JudgedSide, margin: float, *, force: bool) -> Comparison:
+    """Compare two sides. Raises UsageError with what differs in what they were asked, unless forced."""
+    differing = unlike(_cells(base), _cells(run), _info(base), _info(run))
+    refuse_unlike(differing, force=force)
+    if not pairs(_cells(base), _cells(run)):
+        raise UsageError("the two runs have no cell in common", hint="compare runs of the same suite")
+    with threadpool_limits(1, "blas"):
+        return compare(base, run, margin=margin, unlike=differing)
+
+
+def refuse_unlike(differing: Sequence[str], *, force: bool) -> None:
+    """Raise UsageError for runs that differ, unless forced: their difference would not be that of the models alone."""
+    if differing and not force:
+        shown = "".join(f"\n  {line}" for line in differing[:_MOST_SHOWN])
+        more = f"\n  and {len(differing) - _MOST_SHOWN} more" if len(differing) > _MOST_SHOWN else ""
+        raise UsageError(
+            f"the two were not asked the same, so their models are not all that differs:{shown}{more}",
+            hint="--force compares what they have in common, and says so",
+        )
+
+
+def _cells(side: JudgedSide) -> list[Cell]:
+    return [result.cell for result in side.results]
+
+
+def _info(side: JudgedSide) -> EngineInfo | None:
+    return side.manifest.engines.get(side.side.model)
+
+
+# ---------------------------------------------------------------------------------------------------------- rescoring
+
+
+class _Scorer(NamedTuple):
+    """A model with its adapter, as the run that it sampled describes it."""
+
+    info: EngineInfo
+    adapter: str
+
+
+def why_not_rescored(base: JudgedSide, run: JudgedSide) -> str:
+    """Why the two models cannot be held against each other by the tokens that they give; empty if they can."""
+    of_base, of_run = _info(base), _info(run)
+    if of_base is None or of_run is None:
+        return "a run has not begun to be sampled"
+    both = pairs(_cells(base), _cells(run))
+    reasons = refusals(of_base, of_run, [pair.run for pair in both])
+    if not reasons and both and not _scorable(both):
+        reasons = list(dict.fromkeys(_why_not(pair) for pair in both))
+    return "; ".join(reasons)
+
+
+def rescore_both(base: JudgedSide, run: JudgedSide, start: Callable[[Model], Engine], watch: RescoringWatch) -> bool:
+    """Let both models score the draws of both sides, as far as that was not done before; True when all are scored.
+
+    Raises UsageError when a model is not the one that sampled any more, and what `rescore` raises.
+    """
+    both = _scorable(pairs(_cells(base), _cells(run)))
+    scorers = [_scorer(base), _scorer(run)]
+    asked = [(base, [pair.base for pair in both]), (run, [pair.run for pair in both])]
+    infos = [info for at, (info, _) in enumerate(scorers) if info not in [known for known, _ in scorers[:at]]]
+    for info in infos:
+        todo = [
+            (side, cells, adapter)
+            for scorer_info, adapter in scorers
+            if scorer_info == info
+            for side, cells in asked
+            if owed(side.run, cells, info, adapter, _looks(side))
+        ]
+        if not todo or watch.stopped:
+            continue
+        engine = start(_model_of(info))
+        try:
+            _refuse_another(info, engine.info)
+            for side, cells, adapter in todo:
+                rescore(side.run, side.manifest, cells, engine, adapter, watch, _looks(side))
+        finally:
+            engine.close()
+    return not any(
+        owed(side.run, cells, info, adapter, _looks(side)) for info, adapter in scorers for side, cells in asked
+    )
+
+
+def with_divergences(comparison: Comparison, base: JudgedSide, run: JudgedSide) -> Comparison:
+    """The comparison with how far the models' own probabilities lie apart, from what both gave to both sides' draws."""
+    both = _scorable(pairs(_cells(base), _cells(run)))
+    cells = list(_rescored_cells(both, base, run))
+    alpha = comparison.alpha
+    found = {cell.question: divergences.divergence_of(cell, alpha) for cell in cells}
+    generator = np.random.default_rng(hashed_seed("rescored", base.side.run_id, run.side.run_id))
+    reasons = {pair.run.question: _why_not(pair) for pair in pairs(_cells(base), _cells(run))}
+    left_out = [question for question, reason in reasons.items() if reason]
+    note = f"{len(left_out)} cells were not scored: {reasons[left_out[0]]}" if left_out else ""
+    return replace(
+        comparison,
+        cells=tuple(replace(cell, divergence=found.get(cell.question)) for cell in comparison.cells),
+        divergence=divergences.overall([(cell, found[cell.question]) for cell in cells], alpha, generator),
+        extinguished=tuple(divergences.most_extinguished(cells)),
+        notes=(*comparison.notes, *filter(None, [note])),
+    )
+
+
+def _scorable(both: Sequence[Pair]) -> list[Pair]:
+    return [pair for pair in both if not _why_not(pair)]
+
+
+def _why_not(pair: Pair) -> str:
+    """Why a cell cannot be scored; empty if it can."""
+    before = [(cell.text, cell.messages, cell.injected) for cell in pair]
+    if before[0] != before[1]:
+        return "each side goes on from what it said itself" if pair.run.branch else "the two ask something else"
+    return divergences.why_not(*pair)
+
+
+def _scorer(side: JudgedSide) -> _Scorer:
+    info = _info(side)
+    if info is None:
+        raise UsageError(f"{side.side.path} has not begun to be sampled")
+    return _Scorer(info, side.side.adapter)
+
+
+def _model_of(info: EngineInfo) -> Model:
+    """The model that an engine served, with the adapters that were loaded on it."""
+    prefix = "adapter "
+    adapters = {name.removeprefix(prefix): at for name, at in info.details.items() if name.startswith(prefix)}
+    return Model.at(info.model, adapters)
+
+
+def _refuse_another(known: EngineInfo, now: EngineInfo) -> None:
+    changed = differences(known.identity, now.identity)
+    if changed:
+        shown = "".join(f"\n  {line}" for line in changed)
+        raise UsageError(
+            f"{known.model} is not what sampled the run any more:{shown}",
+            hint="give the same -e arguments as then, or sample again",
+        )
+
+
+def _looks(side: JudgedSide) -> Mapping[str, int]:
+    return {result.cell.cell_id: result.look for result in side.results}
+
+
+def _rescored_cells(both: Sequence[Pair], base: JudgedSide, run: JudgedSide) -> Iterator[RescoredCell]:
+    by_base, by_run = _scorer(base), _scorer(run)
+    known = [[rescored(side.run, info, adapter) for info, adapter in (by_base, by_run)] for side in (base, run)]
+    draws = zip(base.drawn([pair.base for pair in both]), run.drawn([pair.run for pair in both]), strict=True)
+    for pair, drawn in zip(both, draws, strict=True):
+        sides = (_rescored_draws(one, *of_side) for one, of_side in zip(drawn, known, strict=True))
+        yield RescoredCell(pair.run.question, f"{pair.run.suite}/{pair.run.prompt_id}", *sides)
+
+
+def _rescored_draws(drawn: Drawn, by_base: _Scores, by_run: _Scores) -> RescoredDraws:
+    said = ([Rescored(at, *one) for at, one in of.get(drawn.cell.cell_id, {}).items()] for of in (by_base, by_run))
+    of_base, of_run = said
+    return RescoredDraws(drawn.completions, of_base, of_run, drawn.lost)
