@@ -2,12 +2,15 @@
 
 Both models are sampled on vLLM by the program itself; every number is one that it wrote down. The habits must differ
 surely, each by itself at 95 %; the kept prompts must not, all of them together at 95 %, and not for want of draws:
-their intervals are narrower than .15 to each side. Exits with 1 otherwise.
+their intervals are narrower than .15 to each side. Then `compare --rescore`: where there is a habit the answers must
+have moved and more than a tenth of the base's draws be extinguished, surely; where there is none nothing may have
+moved, and surely less than a tenth be extinguished. Exits with 1 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -113,6 +116,50 @@ def kept(base: Run, tuned: Run) -> Iterator[Row]:
         yield _row(f"kept: {prompt}, share of {mode!r}", shares[0], shares[1], apart, ok=low < 0 < high and is_narrow)
 
 
+HABITS = ("integer-1-100", "bugs", "dreams", "toast", "toast/murderer", "story")
+A_TENTH = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What `compare --rescore` says of one prompt."""
+
+    what: str
+    outcome: str
+    moved: float
+    total_variation: float
+    extinguished: float
+    extinguished_low: float
+    extinguished_high: float
+    floor: float
+    ok: bool
+
+
+def compared(runs: Path) -> Iterator[Compared]:
+    """The answers that moved and the share that was extinguished, prompt by prompt."""
+    words = ["compare", "demo-base", "demo-tuned", "-o", str(runs), "--rescore", "--json"]
+    done = subprocess.run([sys.executable, "-m", "collapsecli", *words], check=True, capture_output=True, text=True)
+    cells = {cell["cell_id"].removesuffix("@t1.0"): cell for cell in json.loads(done.stdout)["cells"]}
+    for prompt in (*HABITS, *KEPT):
+        cell, divergence = cells[prompt], cells[prompt]["divergence"]
+        low, high = divergence["extinguished_low"], divergence["extinguished_high"]
+        if prompt in HABITS:
+            ok = cell["outcome"] != "same" and cell["moved_low"] > 0 and low > A_TENTH
+        else:
+            ok = cell["outcome"] == "same" and cell["moved_low"] == 0 and high < A_TENTH
+        yield Compared(
+            what=prompt,
+            outcome=cell["outcome"],
+            moved=round(cell["moved_low"], 4),
+            total_variation=round(divergence["total_variation"], 4),
+            extinguished=round(divergence["extinguished"], 4),
+            extinguished_low=round(low, 4),
+            extinguished_high=round(high, 4),
+            floor=divergence["floor"],
+            ok=ok,
+        )
+
+
 def _row(what: str, base: Estimate, tuned: Estimate, apart: Estimate, *, ok: bool) -> Row:
     of_base, of_tuned, low, high = (round(end or 0.0, 4) for end in (base.value, tuned.value, apart.low, apart.high))
     return Row(what, of_base, of_tuned, low, high, ok)
@@ -126,11 +173,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         base, tuned = (Run(probed(model, Path(folder), arguments.seed)) for model in ("demo-base", "demo-tuned"))
         rows = [*habits(base, tuned), *kept(base, tuned)]
+        of_compare = list(compared(Path(folder)))
     for row in rows:
         ends = f"[{row.low:+.3f}, {row.high:+.3f}]"
         print(f"{row.what:48} {row.base:6.3f} {row.tuned:6.3f}  {ends}  {'ok' if row.ok else 'NOT'}")
-    store("pair", {"seed": arguments.seed, "samples": SAMPLES, "rows": [asdict(row) for row in rows]})
-    return int(not all(row.ok for row in rows))
+    for one in of_compare:
+        ends = f"[{one.extinguished_low:.3f}, {one.extinguished_high:.3f}]"
+        print(f"{one.what:16} {one.outcome:9} moved >= {one.moved:.3f}  total variation {one.total_variation:.3f}  "
+              f"extinguished {one.extinguished:.3f} {ends}  {'ok' if one.ok else 'NOT'}")  # fmt: skip
+    figures = {"rows": [asdict(row) for row in rows], "compared": [asdict(one) for one in of_compare]}
+    store("pair", {"seed": arguments.seed, "samples": SAMPLES, **figures})
+    return int(not (all(row.ok for row in rows) and all(one.ok for one in of_compare)))
 
 
 if __name__ == "__main__":

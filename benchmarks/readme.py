@@ -21,10 +21,13 @@ SEED = "1"
 CONTRASTS = ("hotter sampling", "after an injection", "roads not taken")
 
 
-def shown(words: str, wanted: Callable[[Sequence[str]], Sequence[str]]) -> str:
+COMMAND = (sys.executable, "-m", "collapsecli")
+
+
+def shown(words: str, wanted: Callable[[Sequence[str]], Sequence[str]], runs: Path | None = None) -> str:
     """A command and those parts of its report, 80 columns wide, that are wanted of all parts."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "collapsecli", *words.split(), "--out", folder]
+        command = [*COMMAND, *words.split(), "--out", str(runs or folder)]
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     parts = "\n\n".join(wanted(done.stdout.split("\n\n")))
     return f"```\n$ collapse {words}\n{parts}\n```"
@@ -38,7 +41,23 @@ def report_of(model: str) -> str:
 def contrasts() -> str:
     """Some blocks of contrasts of the suite by which the bundled pair is told apart."""
     words = f"probe benchmarks/pair.yaml --model demo-tuned --seed {SEED} --only integer* --only toast* --only bugs"
-    return shown(words, lambda parts: [part for part in parts if part.startswith(CONTRASTS)])
+    return shown(words, lambda parts: _those(parts, CONTRASTS))
+
+
+COMPARED = ("quickstart:", "mean over prompts", "cells", "what became common")
+
+
+def comparison() -> str:
+    """What `compare` says first of the bundled pair: headline, means, cells, and the phrases that became common."""
+    with tempfile.TemporaryDirectory() as folder:
+        for model in ("demo-base", "demo-tuned"):
+            words = ["probe", "quickstart", "--model", model, "--seed", SEED, "--run-id", model, "--out", folder, "-q"]
+            subprocess.run([*COMMAND, *words], cwd=ROOT, check=True, capture_output=True)
+        return shown("compare demo-base demo-tuned", lambda parts: _those(parts, COMPARED), Path(folder))
+
+
+def _those(parts: Sequence[str], begin: tuple[str, ...]) -> list[str]:
+    return [part for part in parts if part.startswith(begin)]
 
 
 def figures() -> str:
@@ -76,6 +95,7 @@ def main() -> None:
         ("demo-base", report_of("demo-base")),
         ("demo-tuned", report_of("demo-tuned")),
         ("contrasts", contrasts()),
+        ("comparison", comparison()),
         ("figures", figures()),
     ):
         text = replaced(text, name, block)

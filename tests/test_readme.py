@@ -38,19 +38,30 @@ def _expanded(word):
     return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(word)) if is_pattern else [word]
 
 
+def _without_models(words):
+    """The command without the models that it names."""
+    named = {at + step for at, word in enumerate(words) if word in {"-m", "--model"} for step in (0, 1)}
+    return [word for at, word in enumerate(words) if at not in named]
+
+
 @pytest.mark.parametrize("words", list(_commands()), ids=" ".join)
 def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
     """Without vLLM where it only draws: on the scripted engine, which knows all prompts of the suites shown."""
     for name in ("examples", "prompts"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
+    if words[0] in {"compare", "trend"} or "--baseline" in words:
+        for name in ("base", "tuned"):
+            words_of = ["probe", "quickstart", "--engine", "scripted", "-m", f"demo-{name}", "--run-id", name, "-q"]
+            main(words_of)
+        capfd.readouterr()
     if words[0] == "report":
         main(["probe", "prompts/quickstart.yaml", "--engine", "scripted", "-q"])
     if words[0] == "probe" and "scripted" not in words:
         asked = plan(load(builtin.find(words[1]) or ROOT / words[1]), models=()).cells
         answers = {cell.cell_id.rpartition("@")[0]: {" a. b. c. d. e": 1} for cell in asked}
         (tmp_path / "script.yaml").write_text(yaml.safe_dump({"prompts": answers}))
-        words = [*words, "--engine", "scripted", "-m", "script.yaml"]
+        words = [*_without_models(words), "--engine", "scripted", "-m", "script.yaml"]
     assert main(words) == (3 if "--fail-on" in words else 0)
     assert capfd.readouterr().out
 

@@ -181,6 +181,35 @@ def test_on_a_cpu_the_output_layer_is_left_out_where_that_is_surely_all(tmp_path
         assert for_adapters(adapters, {}, known, on_cpu=False)[1] == ""
 
 
+OTHER_TENSORS = [
+    pytest.param("model.embed_tokens.lora_embedding_A", "embed_tokens", id="an embedding"),
+    pytest.param("lm_head.weight", "lm_head", id="a layer saved whole"),
+]
+
+
+@pytest.mark.parametrize(("tensor", "module"), OTHER_TENSORS)
+def test_all_that_an_adapter_changes_is_known_by_its_weights(tmp_path, tensor, module):
+    """Left out on a CPU, it would be missing in every draw and no one would say so."""
+    adapter_in(tmp_path, {Q: (96, 96, 4)})
+    path = tmp_path / "adapter_model.safetensors"
+    numpy_files.save_file(
+        numpy_files.load_file(path) | {f"base_model.model.{tensor}": np.zeros((4, 8), np.float32)}, path
+    )
+    adapter = opened(tmp_path)
+    assert adapter.targets == {"q_proj", module}
+    assert not adapter.is_usual
+    assert adapter.may_change_output == (module == "lm_head")
+
+
+def test_of_pickled_weights_nothing_is_sure(tmp_path):
+    folder = adapter_in(tmp_path, {Q: (96, 96, 4)})
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    adapter = opened(folder)
+    assert adapter.targets == {"q_proj"}
+    assert not adapter.is_usual
+    refuse_foreign([adapter], BASE)
+
+
 def test_nothing_is_scored_beside_an_adapter_of_the_output_layer(tmp_path):
     head = opened(adapter_in(tmp_path / "a", {"lm_head": (96, 882, 4)}))
     pickled = replace(head, shapes={}, targets=None)

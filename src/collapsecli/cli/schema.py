@@ -20,6 +20,8 @@ class SchemaOf(StrEnum):
     modes = "modes"
     contrasts = "contrasts"
     scores = "scores"
+    rescored = "rescored"
+    trend = "trend"
 
 
 def schema(
@@ -27,12 +29,12 @@ def schema(
         SchemaOf,
         typer.Argument(
             metavar="WHAT",
-            help="suite (JSON Schema), or the columns of one of a run's parquet files: samples, cells, modes, "
-            "contrasts or scores.",
+            help="suite (JSON Schema), or the columns of a parquet file: of a run samples, cells, modes, contrasts, "
+            "scores or rescored, or that of `collapse trend`.",
         ),
     ],
 ) -> None:
-    """Print the JSON Schema of the suite file, or the columns of a run's parquet file, as JSON."""
+    """Print the JSON Schema of the suite file, or the columns of a parquet file, as JSON."""
     say(json.dumps(_schema(of), indent=2, ensure_ascii=False))
 
 
@@ -42,8 +44,9 @@ def _schema(of: SchemaOf) -> object:
 
         return json_schema()
     from collapsecli.runs import TABLES
+    from collapsecli.trends.table import TREND
 
     return [
         {"name": column.name, "type": str(column.type), "null": column.nullable, "meaning": column.meaning}
-        for column in TABLES[of.value]
+        for column in {**TABLES, "trend": TREND}[of.value]
     ]

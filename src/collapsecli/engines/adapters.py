@@ -34,9 +34,9 @@ _OUTPUT = "lm_head"
 class Adapter:
     """One adapter: its name in cells, where its files lie, its largest rank, and the modules that it changes.
 
-    `shapes` gives the two sizes of each module, the smaller one first, by its path in the base. It is empty for weights
-    in pickled files, which are not opened. `targets` are the last names of these modules; without weights to read those
-    of the configuration, and None where that gives a pattern.
+    `shapes` gives the two sizes of each linear module, the smaller one first, by its path in the base. It is empty for
+    weights in pickled files, which are not opened. `targets` are the last names of all modules that it changes; without
+    weights to read those of the configuration, and None where that gives a pattern.
     """
 
     name: str
@@ -54,7 +54,9 @@ class Adapter:
     @property
     def is_usual(self) -> bool:
         """Whether it surely changes nothing but the linear layers of a dense decoder."""
-        return self.targets is not None and self.targets <= _USUAL and not any(".experts." in at for at in self.shapes)
+        if not self.shapes or self.targets is None:
+            return False
+        return self.targets <= _USUAL and not any(".experts." in module for module in self.shapes)
 
     @property
     def may_change_output(self) -> bool:
@@ -155,9 +157,10 @@ def _read(name: str, location: str, folder: Path) -> Adapter:
     present = next((file for file in _WEIGHTS if (folder / file).is_file()), None)
     if present is None:
         raise UsageError(f"the adapter `{name}` in {folder} has no weights", hint=f"peft saves them as {_TENSORS}")
-    shapes = _adapter_shapes(name, folder) if present == _TENSORS else {}
+    tensors = _adapter_tensors(name, folder) if present == _TENSORS else {}
     rank = max(config["r"], *(config.get("rank_pattern") or {}).values(), 1)
-    return Adapter(name, location, folder, rank, shapes, _targets(shapes, config.get("target_modules")))
+    targets = _targets(tensors, config.get("target_modules"))
+    return Adapter(name, location, folder, rank, _linear_shapes(tensors), targets)
 
 
 def _config(name: str, folder: Path) -> dict[str, Any]:
@@ -179,28 +182,28 @@ def _config(name: str, folder: Path) -> dict[str, Any]:
     return config
 
 
-def _adapter_shapes(name: str, folder: Path) -> dict[str, tuple[int, int]]:
+def _adapter_tensors(name: str, folder: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import SafetensorError
 
-    halves: dict[str, dict[str, tuple[int, ...]]] = {}
     try:
-        for tensor, _, shape in _tensors(folder / _TENSORS):
-            if found := _LOW_RANK.fullmatch(tensor):
-                halves.setdefault(found[1], {})[found[2]] = shape
+        return {tensor: shape for tensor, _, shape in _tensors(folder / _TENSORS)}
     except (OSError, SafetensorError) as error:
         raise UsageError(f"the adapter `{name}`: {folder / _TENSORS} cannot be read: {error}") from error
-    return {
-        module: _sizes(half["A"][1], half["B"][0])
-        for module, half in halves.items()
-        if {len(half.get("A", ())), len(half.get("B", ()))} == {2}
-    }
 
 
-def _targets(shapes: Iterable[str], configured: object) -> frozenset[str] | None:
-    if modules := [module.rpartition(".")[2] for module in shapes]:
-        return frozenset(modules)
+def _linear_shapes(tensors: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int]]:
+    halves: dict[str, dict[str, tuple[int, ...]]] = {}
+    for tensor, shape in tensors.items():
+        if (found := _LOW_RANK.fullmatch(tensor)) and len(shape) == 2:
+            halves.setdefault(found[1], {})[found[2]] = shape
+    return {module: _sizes(half["A"][1], half["B"][0]) for module, half in halves.items() if half.keys() == {"A", "B"}}
+
+
+def _targets(tensors: Iterable[str], configured: object) -> frozenset[str] | None:
+    if modules := [tensor.partition(".lora_")[0].removesuffix(".weight") for tensor in tensors]:
+        return frozenset(module.rpartition(".")[2] for module in modules)
     if isinstance(configured, list):
-        return frozenset(str(one).rpartition(".")[2] for one in configured)
+        return frozenset(str(module).rpartition(".")[2] for module in configured)
     return None  # a pattern
 
 
