@@ -117,7 +117,7 @@ def test_a_models_own_completions_are_scored_as_they_were_sampled(run):
 
 
 def test_the_adapter_that_scores_stands_in_for_the_one_that_drew(run):
-    engine = Counting(ScriptedEngine(BASE))
+    engine = Counting(ScriptedEngine(BASE, {"parrot": BASE}))
     cells = [replace(cell, adapter="pirate") for cell in CELLS]
     assert rescore(run, run.manifest(), cells, engine, "", Watching())
     assert {request.cell.adapter for request in engine.asked} == {""}

@@ -79,7 +79,7 @@ def test_run_folder_holds_what_was_asked_what_came_back_and_what_was_concluded(p
     } <= names
     manifest = json.loads((run / "run.json").read_text("utf-8"))
     assert manifest["seed"] == 5
-    assert manifest["engine"]["name"] == "scripted"
+    assert {model: info["name"] for model, info in manifest["engines"].items()} == {"scripted:script.yaml": "scripted"}
     assert manifest["suites"][0]["text"].startswith("schema: 1")
     assert json.loads((run / "state.json").read_text("utf-8"))["state"] == "complete"
     cells = pd.read_parquet(run / "cells.parquet").set_index("prompt_id")
@@ -205,7 +205,7 @@ def test_refused_requests_trip_every_gate_however_few_were_asked(probe, script_f
         pytest.param(["--run-id", "../x"], "no run id", id="a run id that is a path"),
         pytest.param(["-e", "max_model_len=1"], "arguments of vLLM", id="an argument that the engine does not take"),
         pytest.param(["--fail-on", "everything"], "Invalid value", id="an unknown gate"),
-        pytest.param(["--baseline", "x"], "No such option", id="an option that does not exist"),
+        pytest.param(["--nonsense", "x"], "No such option", id="an option that does not exist"),
     ],
 )
 def test_wrong_arguments_exit_2_and_start_nothing(probe, capfd, tmp_path, words, said):
@@ -235,7 +235,7 @@ def test_a_folder_that_is_no_run_is_never_written_into_nor_cleared_away(probe, s
 
 
 def test_the_name_of_a_run_that_could_not_start_can_be_used_again(probe, tmp_path, monkeypatch):
-    def broken(_cls, _model):
+    def broken(_cls, _model, _adapters):
         raise EngineStartError("no memory")
 
     with monkeypatch.context() as engine:
@@ -518,9 +518,9 @@ def test_what_a_library_prints_on_stdout_never_reaches_the_result(probe_command,
     noisy = (
         "import os, sys, collapsecli.engines.scripted as s\n"
         "opened = s.ScriptedEngine.open.__func__\n"
-        "def noisy(cls, model):\n"
+        "def noisy(cls, model, adapters):\n"
         "    print('noise'); os.write(1, b'raw noise'); os.system('echo child noise')\n"
-        "    return opened(cls, model)\n"
+        "    return opened(cls, model, adapters)\n"
         "s.ScriptedEngine.open = classmethod(noisy)\n"
         "from collapsecli.cli import main\n"
         f"sys.exit(main({probe_command[3:]!r} + ['-q', '--run-id', 'a']))\n"

@@ -45,7 +45,8 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
     models = conclusions.by_model()
     blocks: list[Text | Padding] = []
     for of_model in models:
-        blocks += [*([Text()] if blocks else []), *_of_a_model(of_model, width, numbers=numbers)]
+        is_open = blocks and str(blocks[-1])  # else it ends with a blank line of its own
+        blocks += [*([Text()] if is_open else []), *_of_a_model(of_model, width, numbers=numbers)]
     return [*_models(models), *blocks, *_quality(conclusions), *_way_on(conclusions)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,14 +115,24 @@ def _free_names(folder: Path) -> Iterator[Path]:
 
 def write_rows(table: pa.Table, path: Path, row_group_size: int | None = None) -> None:
     """A parquet file whose every page has a checksum, so that damage is found when it is read and not believed."""
-    pq.write_table(table, path, compression="zstd", row_group_size=row_group_size, write_page_checksum=True)
+    pq.write_table(table, path, row_group_size=row_group_size, **_as_stored(table.schema))
 
 
 def write_row_groups(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     """The same for a file that is too large to be held: each table becomes a row group."""
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(path, schema, **_as_stored(schema)) as writer:
         for table in tables:
             writer.write_table(table)
+
+
+def _as_stored(schema: pa.Schema) -> dict[str, Any]:
+    """How a table is written: without a dictionary of log-probabilities, which hardly ever repeat, in half the time."""
+    dictionary = [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in schema
+        if not (pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type))
+    ]
+    return {"compression": "zstd", "write_page_checksum": True, "use_dictionary": dictionary}
 
 
 def read_whole(
