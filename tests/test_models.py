@@ -1,5 +1,7 @@
 """One run that samples several models: one engine after the other, one folder, each model judged by itself."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -80,7 +82,7 @@ def suite(tmp_path):
 def sampled(suite, tmp_path):
     """Sample the suite of some models; gives the run, whether it is complete, and the diary of the engines."""
 
-    def sample(run_id="r", models=BOTH, watch=None, seed=5, refuse=()):
+    def sample(run_id="r", models=BOTH, watch=None, seed=5, refuse=(), engines=None):
         cells = plan(suite, models=models).cells
         source = SuiteSource(suite.name, "s.yaml", suite.source.sha256, suite.text, {}, suite.rules)
         run, diary = RunFolder(tmp_path / run_id), []
@@ -88,7 +90,7 @@ def sampled(suite, tmp_path):
         def start(model):
             if model in refuse:
                 raise EngineStartError("no memory")
-            return Closing(Script(model, {"wide": WIDE, "narrow": NARROW}[model]), diary)
+            return (engines or {}).get(model, Closing)(Script(model, {"wide": WIDE, "narrow": NARROW}[model]), diary)
 
         return run, sample_run(run, RunPlan((source,), cells, seed), start, watch or Silent()), diary
 
@@ -193,6 +195,26 @@ def test_a_second_model_that_cannot_start_costs_nothing_of_the_first(sampled):
     _, complete, diary = sampled()
     assert complete
     assert diary == ["narrow begins", "narrow ends"]
+
+
+def test_a_second_model_that_is_refused_is_not_said_to_be_running(sampled, tmp_path):
+    class Refusing(Closing):
+        def check(self, _cells):
+            raise UsageError("the prompts are too long")
+
+    with pytest.raises(UsageError):
+        sampled(engines={"narrow": Refusing})
+    state = RunFolder(tmp_path / "r").state()
+    assert (state["state"], state["saved"], state["planned"]) == ("incomplete", 160, 320)
+
+
+def test_a_run_folder_of_one_engine_is_read_with_that_engine(sampled):
+    run, _, _ = sampled(models=BOTH[:1])
+    path = run.path / "run.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["engine"] = content.pop("engines")["wide"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert run.manifest().engines["wide"].name == "scripted"
 
 
 def test_a_run_begun_with_other_models_is_refused(sampled):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collapsecli.conclusions import JudgedSide
     from collapsecli.contrasts.drawn import Drawn
     from collapsecli.engines import Engine
-    from collapsecli.records import Cell, EngineInfo, Equivalence
+    from collapsecli.records import Cell, CellResult, EngineInfo, Equivalence
     from collapsecli.rescoring import RescoringWatch
 
     _Scores = Mapping[str, Mapping[int, tuple[float, int]]]
@@ -53,10 +53,11 @@ def sides_of(
     if len(found) == 1:
         (name,), (several,) = names, found
         if len(several) != len(("base", "run")):
+            some = list(_called(several))[:2]
+            models = " ".join(f"{name}{_RUN_AND_MODEL}{called}" for called in some) if len(some) > 1 else ""
             raise UsageError(
-                f"{name} sampled {_counted(several)}, and two are compared",
-                hint="name two runs, or two of its models: "
-                + " ".join(f"{name}{_RUN_AND_MODEL}{called}" for called in list(_called(several))[:2]),
+                f"{name} is {_counted(several)}, and two are compared",
+                hint="name two runs" + (f", or two of its models: {models}" if models else ""),
             )
         return several[0], several[1]
     base, run = (_only(name, several) for name, several in zip(names, found, strict=True))
@@ -71,7 +72,7 @@ def side_of(name: str, root: Path) -> JudgedSide:
 def _only(name: str, several: Sequence[JudgedSide]) -> JudgedSide:
     if len(several) > 1:
         listed = ", ".join(f"{name}{_RUN_AND_MODEL}{called}" for called in _called(several))
-        raise UsageError(f"{name} sampled {_counted(several)}", hint=f"say which: {listed}")
+        raise UsageError(f"{name} is {_counted(several)}", hint=f"say which: {listed}")
     return several[0]
 
 
@@ -90,15 +91,21 @@ def _sides(name: str, root: Path, equivalence: tuple[Equivalence, float | None] 
 
 
 def _run_and_model(name: str, root: Path) -> tuple[str, str]:
-    """`RUN` or `RUN:MODEL`; a path may hold colons of its own."""
-    run_name, colon, model = name.rpartition(_RUN_AND_MODEL)
-    if not colon:
-        return name, ""
+    """`RUN` or `RUN:MODEL`; paths and models may hold colons of their own."""
+    parts = name.split(_RUN_AND_MODEL)
+    for at in range(len(parts), 1, -1):
+        run_name = _RUN_AND_MODEL.join(parts[:at])
+        if _is_run(run_name, root):
+            return run_name, _RUN_AND_MODEL.join(parts[at:])
+    return parts[0], _RUN_AND_MODEL.join(parts[1:])
+
+
+def _is_run(name: str, root: Path) -> bool:
     try:
         find_run(name, root)
     except UsageError:
-        return run_name, model
-    return name, ""
+        return False
+    return True
 
 
 def _called(several: Sequence[JudgedSide]) -> dict[str, JudgedSide]:
@@ -108,7 +115,7 @@ def _called(several: Sequence[JudgedSide]) -> dict[str, JudgedSide]:
 
 
 def _counted(several: Sequence[JudgedSide]) -> str:
-    return f"{len(several)} models" if len(several) > 1 else "one model"
+    return f"{len(several)} models" if len(several) > 1 else "one model of a run"
 
 
 # ------------------------------------------------------------------------------------------------------- comparison
@@ -116,12 +123,37 @@ def _counted(several: Sequence[JudgedSide]) -> str:
 
 def hold_against(base: JudgedSide, run: JudgedSide, margin: float, *, force: bool) -> Comparison:
     """Compare two sides. Raises UsageError with what differs in what they were asked, unless forced."""
-    differing = unlike(_cells(base), _cells(run), _info(base), _info(run))
+    differing = unlike(planned_cells(base), planned_cells(run), info_of(base), info_of(run))
     refuse_unlike(differing, force=force)
     if not pairs(_cells(base), _cells(run)):
         raise UsageError("the two runs have no cell in common", hint="compare runs of the same suite")
     with threadpool_limits(1, "blas"):
-        return compare(base, run, margin=margin, unlike=differing)
+        found = compare(base, run, margin=margin, unlike=differing)
+    return replace(found, notes=(*_given_up(base, run), *_incomplete(base, run), *found.notes))
+
+
+def planned_cells(side: JudgedSide) -> list[Cell]:
+    """All cells that a side was to sample, those too for which that was not possible."""
+    sampled = side.side.model, side.side.adapter
+    return [cell for cell in side.manifest.cells if cell.sampled == sampled]
+
+
+def is_complete(side: JudgedSide) -> bool:
+    """Whether everything that the side's run planned is there."""
+    return side.run.state().get("state") == "complete"
+
+
+def _given_up(base: JudgedSide, run: JudgedSide) -> Iterator[str]:
+    for name, side in (("base", base), ("run", run)):
+        lost = [cell.question for cell in planned_cells(side) if cell.cell_id in side.manifest.given_up]
+        if lost:
+            yield f"not sampled in the {name}, so not compared: {', '.join(lost)}"
+
+
+def _incomplete(base: JudgedSide, run: JudgedSide) -> Iterator[str]:
+    for name, side in (("base", base), ("run", run)):
+        if not is_complete(side):
+            yield f"the {name} is incomplete: {side.side.path}"
 
 
 def refuse_unlike(differing: Sequence[str], *, force: bool) -> None:
@@ -139,7 +171,8 @@ def _cells(side: JudgedSide) -> list[Cell]:
     return [result.cell for result in side.results]
 
 
-def _info(side: JudgedSide) -> EngineInfo | None:
+def info_of(side: JudgedSide) -> EngineInfo | None:
+    """What drew a side's completions; None before an engine was started."""
     return side.manifest.engines.get(side.side.model)
 
 
@@ -155,7 +188,7 @@ class _Scorer(NamedTuple):
 
 def why_not_rescored(base: JudgedSide, run: JudgedSide) -> str:
     """Why the two models cannot be held against each other by the tokens that they give; empty if they can."""
-    of_base, of_run = _info(base), _info(run)
+    of_base, of_run = info_of(base), info_of(run)
     if of_base is None or of_run is None:
         return "a run has not begun to be sampled"
     both = pairs(_cells(base), _cells(run))
@@ -228,7 +261,7 @@ def _why_not(pair: Pair) -> str:
 
 
 def _scorer(side: JudgedSide) -> _Scorer:
-    info = _info(side)
+    info = info_of(side)
     if info is None:
         raise UsageError(f"{side.side.path} has not begun to be sampled")
     return _Scorer(info, side.side.adapter)
@@ -252,7 +285,13 @@ def _refuse_another(known: EngineInfo, now: EngineInfo) -> None:
 
 
 def _looks(side: JudgedSide) -> Mapping[str, int]:
-    return {result.cell.cell_id: result.look for result in side.results}
+    """How many draws of each cell are held against the other side's: as many as were fixed before any was drawn."""
+    return {result.cell.cell_id: _look(result) for result in side.results}
+
+
+def _look(result: CellResult) -> int:
+    sampling = result.cell.sampling
+    return sampling.looks[0] if sampling.adaptive else result.look
 
 
 def _rescored_cells(both: Sequence[Pair], base: JudgedSide, run: JudgedSide) -> Iterator[RescoredCell]:
@@ -260,7 +299,9 @@ def _rescored_cells(both: Sequence[Pair], base: JudgedSide, run: JudgedSide) -> 
     known = [[rescored(side.run, info, adapter) for info, adapter in (by_base, by_run)] for side in (base, run)]
     draws = zip(base.drawn([pair.base for pair in both]), run.drawn([pair.run for pair in both]), strict=True)
     for pair, drawn in zip(both, draws, strict=True):
-        sides = (_rescored_draws(one, *of_side) for one, of_side in zip(drawn, known, strict=True))
+        sides = (
+            _rescored_draws(one.until(_look(one.result)), *of_side) for one, of_side in zip(drawn, known, strict=True)
+        )
         yield RescoredCell(pair.run.question, f"{pair.run.suite}/{pair.run.prompt_id}", *sides)
 
 

@@ -58,7 +58,7 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[str], Engine], wa
             except BaseException as error:
                 if is_new and not any(run.parts_path.glob("*.parquet")):
                     run.forget(keep_log=not isinstance(error, UsageError))
-                elif not isinstance(error, UsageError):
+                elif not isinstance(error, UsageError) or run.state().get("state") == "running":
                     _save_state(run, schedules, "incomplete" if _may_go_on(error) else "failed")
                 raise
             if _is_complete(ledger, schedules):
@@ -93,7 +93,7 @@ def _asking(ledger: Ledger, model: str) -> list[Cell]:
 
 def _may_go_on(error: BaseException) -> bool:
     """Whether the same command can be expected to go on: the run was stopped, the disk was full, the engine died."""
-    return isinstance(error, IncompleteError | OSError) or not isinstance(error, Exception)
+    return isinstance(error, IncompleteError | OSError | UsageError) or not isinstance(error, Exception)
 
 
 # --------------------------------------------------------------------------------------------- beginning a run

@@ -135,7 +135,7 @@ def test_it_is_clear_which_two_are_meant_or_it_is_asked(one_run, words, said, ca
 
 def test_one_run_of_one_model_has_nothing_to_be_held_against(two_runs, capfd):
     assert two_runs("compare", "base") == 2
-    assert "sampled one model, and two are compared" in capfd.readouterr().err
+    assert "base is one model of a run, and two are compared; name two runs" in capfd.readouterr().err
 
 
 def test_completions_from_a_script_have_no_model_that_could_score_them(two_runs, capfd):
@@ -152,6 +152,51 @@ def test_a_run_against_itself_differs_in_nothing(two_runs, capfd):
     assert said["suite"]["overall"]["distinct_10_change"] == 0
     assert said["suite"]["overall"]["distinct_10_p_value"] == 1
     assert said["lifted"] == said["lost"] == []
+
+
+def test_models_are_named_as_the_report_calls_them_too(one_run):
+    assert one_run("compare", "both:scripted:base.yaml", "both:scripted:tuned.yaml") == 0
+
+
+def test_an_incomplete_run_passes_no_gate_and_is_said_to_be_one(two_runs, tmp_path, capfd):
+    state = tmp_path / "runs" / "tuned" / "state.json"
+    state.write_text(state.read_text().replace('"complete"', '"incomplete"'))
+    capfd.readouterr()
+    assert two_runs("compare", "base", "tuned") == 0
+    assert "the run is incomplete" in " ".join(capfd.readouterr().out.split())
+    assert two_runs("compare", "base", "tuned", "--fail-on", "regressed") == 75
+    assert "no gate can be passed" in capfd.readouterr().err
+
+
+def test_a_model_whose_requests_nearly_all_fail_has_regressed(two_runs, tmp_path, capfd):
+    script = (tmp_path / "base.yaml").read_text() + "failures: {share: 0.9, kind: refused, transient: false}\n"
+    (tmp_path / "failing.yaml").write_text(script)
+    assert probe(two_runs, "--run-id", "failing", "-q", model="failing.yaml") == 0
+    assert two_runs("compare", "base", "failing", "--fail-on", "regressed") == 3
+    assert "number@t1.0" in capfd.readouterr().err
+
+
+BRANCH = (
+    SUITE
+    + """
+- {id: toast, text: "To the bride!", inject: [{id: odd, at: {sentences: 2}}]}
+"""
+)
+TOASTS = """  toast: {" %s": 1}
+  toast/odd@s2: {" Yes.": 1}
+"""
+
+
+def test_a_branch_that_one_side_never_reached_is_no_other_question(two_runs, tmp_path, capfd):
+    (tmp_path / "pair.yaml").write_text(BRANCH)
+    for name, said in (("base", "One. Two. Three."), ("tuned", "One.")):
+        script = tmp_path / f"{name}.yaml"
+        script.write_text(script.read_text() + TOASTS % said)
+        assert probe(two_runs, "--run-id", f"{name}2", "-q", model=f"{name}.yaml") == 0
+    capfd.readouterr()
+    assert two_runs("compare", "base2", "tuned2") == 0
+    assert "not sampled in the run, so not compared: toast/odd@s2@t1.0" in " ".join(capfd.readouterr().out.split())
+    assert probe(two_runs, "--baseline", "base2", "-q") == 0
 
 
 # -------------------------------------------------------------------------------------------------------- baseline
@@ -200,6 +245,16 @@ def test_a_baseline_that_cannot_serve_is_refused_before_anything_is_sampled(two_
     assert probe(two_runs, *words) == 2
     assert said in capfd.readouterr().err
     assert set((tmp_path / "runs").iterdir()) == before
+
+
+def test_imported_completions_can_be_the_baseline(two_runs, tmp_path):
+    rows = [f"{name},{text},{reply}" for name, text, reply in (
+        ("number", "Pick a number.", "7"), ("opinion", "Are they real?", "Yes."), ("capital", "Capital?", "Paris"),
+    ) for _ in range(12)]  # fmt: skip
+    (tmp_path / "old.csv").write_text("\n".join(["id,prompt,text", *rows]))
+    words = ["--map", "prompt_id=id,prompt=prompt,text=text", "--run-id", "old", "-q"]
+    assert two_runs("import", "old.csv", *words) == 0
+    assert probe(two_runs, "--baseline", "old", "--force", "-q") == 0
 
 
 @pytest.mark.parametrize("command", ["report", "import"])

@@ -37,6 +37,14 @@ def names(found):
     return [run.path.name for run in found[0]]
 
 
+def test_one_run_that_cannot_be_read_does_not_spoil_a_folder(root):
+    (root / "broken").mkdir()
+    (root / "broken" / "run.json").write_text("{")
+    runs, notes = runs_of([str(root)], root)
+    assert [run.path.name for run in runs] == ["a-1", "a-2", "b-1"]
+    assert any(note.startswith("broken is left out: cannot read") for note in notes)
+
+
 def test_a_folder_stands_for_the_runs_in_it_of_the_suite_that_most_ask(root):
     found = runs_of([str(root)], root)
     assert names(found) == ["a-1", "a-2", "b-1"]

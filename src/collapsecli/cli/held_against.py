@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from collapsecli.cli.reporting import GATE_TRIPPED, named
 from collapsecli.cli.screen import say, screen_width, show
-from collapsecli.comparing import hold_against, why_not_rescored, with_divergences
+from collapsecli.comparing import hold_against, is_complete, why_not_rescored, with_divergences
+from collapsecli.errors import IncompleteError
 from collapsecli.report.compare import comparison_blocks
 from collapsecli.report.compare_json import comparison_json
 from collapsecli.sanitize import visible
@@ -31,7 +32,8 @@ def report_against(
 ) -> int:
     """Compare two sides and print what is said of them; 3 when the `gate` is set and a cell regressed, else 0.
 
-    Raises UsageError for sides that were not asked the same, unless forced.
+    Raises UsageError for sides that were not asked the same, unless forced, and IncompleteError where the gate is set
+    and a run is incomplete.
     """
     comparison = (
         _scored(hold_against(base, run, margin, force=force), base, run)
@@ -42,6 +44,8 @@ def report_against(
         say(json.dumps(comparison_json(comparison), indent=1, ensure_ascii=True, allow_nan=False))
     elif not quiet:
         show(comparison_blocks(comparison, screen_width()))
+    if gate and not (is_complete(base) and is_complete(run)):
+        raise IncompleteError("a run is incomplete, and no gate can be passed", hint="resume it first")
     regressed = [visible(cell.question) for cell in comparison.cells if cell.regressed] if gate else []
     if regressed:
         print(f"--fail-on regressed: {named(regressed)}", file=sys.stderr)

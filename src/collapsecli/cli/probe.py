@@ -132,16 +132,16 @@ def _baseline(
         if _REGRESSED in gates:
             raise UsageError("--fail-on regressed needs a run to hold this one against", hint="name it: --baseline RUN")
         return None
-    from collapsecli.comparing import refuse_unlike, side_of
+    from collapsecli.comparing import info_of, planned_cells, refuse_unlike, side_of
     from collapsecli.comparison.pairing import unlike
 
     against = side_of(name, root)
     if against.run.path.resolve() == run.path.resolve():
         raise UsageError(f"--baseline {name} is this run itself", hint="name the run to hold it against")
-    base = [result.cell for result in against.results]
+    base, info = planned_cells(against), info_of(against)
     for sampled in dict.fromkeys(cell.sampled for cell in asked.plan.cells):
         cells = [cell for cell in asked.plan.cells if cell.sampled == sampled]
-        refuse_unlike(unlike(base, cells, None, None), force=force)
+        refuse_unlike(unlike(base, cells, info, None), force=force)
     return against
 
 

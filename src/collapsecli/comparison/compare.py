@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from collapsecli import verdict
 from collapsecli.compared import Comparison
 from collapsecli.comparison.cells import compared, fixed
 from collapsecli.comparison.lifted import Stratum, lifted_and_lost
-from collapsecli.comparison.outcomes import MARGIN, told
+from collapsecli.comparison.outcomes import MARGIN, to_be_refined, told
 from collapsecli.comparison.overall import overall, prompt_of
 from collapsecli.comparison.pairing import pairs
 from collapsecli.comparison.tempered import tempered
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collapsecli.contrasts.drawn import Drawn
     from collapsecli.records import Cell, CellResult, Completion, Rules
 
+_LEAST_P = 1e-3  # the smallest p-value that is told apart at first; few cells need more
 _MOST_TEXTS = 1 << 17  # of both sides together that are held at once, to find phrases
 _WORDLESS = frozenset({"integer", "choice", "json"})  # answers in which no phrase is to be found
 
@@ -68,23 +70,25 @@ def compare(base: Sampled, run: Sampled, *, margin: float = MARGIN, unlike: Sequ
     tested = [pair for pair in both if all(verdict.has_verdict(cell.sampling) for cell in pair)]
     alpha = max((run.rules[pair.run.suite].alpha for pair in both), default=0.05)
     generator = np.random.default_rng(hashed_seed("compare", base.side.run_id, run.side.run_id))
-    least_p = alpha / (20 * max(len(tested), 1))
     cells: list[ComparedCell] = []
     results: list[tuple[CellResult, CellResult]] = []
     strata: dict[Hashable, list[_Both]] = defaultdict(list)
     kept = max(2, _MOST_TEXTS // max(2 * len(tested), 1))
     for one in _drawn(tested, base, run):
-        rules = run.rules[one.run.cell.suite]
-        whole = _Both(fixed(one.base, rules), fixed(one.run, rules))
-        cells.append(compared(*whole, rules, least_p, generator))
+        whole = _fixed(one, run)
+        cells.append(compared(*whole, run.rules[one.run.cell.suite], _LEAST_P, generator))
         results.append((one.base.result, one.run.result))
         strata[prompt_of(one.run.cell)].append(_Both(whole.base.first(kept), whole.run.first(kept)))
+    places = to_be_refined(cells, _LEAST_P, alpha)
+    for at, one in zip(places, _drawn([tested[at] for at in places], base, run), strict=True):
+        least_p = alpha / (2 * len(cells))
+        cells[at] = compared(*_fixed(one, run), run.rules[one.run.cell.suite], least_p, generator)
     means = overall(cells, alpha, generator)
     cells = told(
         [replace(cell, base=was, run=now) for cell, (was, now) in zip(cells, results, strict=True)], alpha, margin
     )
     lifted, lost = lifted_and_lost([_stratum(one) for one in strata.values() if _has_words(one)], alpha)
-    sweeps = (tempered(*sweep, generator) for sweep in _sweeps(both, base, run))
+    explained = (tempered(*sweep, generator) for sweep in _sweeps(both, base, run))
     return Comparison(
         base=base.side,
         run=run.side,
@@ -96,9 +100,9 @@ def compare(base: Sampled, run: Sampled, *, margin: float = MARGIN, unlike: Sequ
         transitions=Counter((_label(cell.base), _label(cell.run)) for cell in cells),
         lifted=tuple(lifted),
         lost=tuple(lost),
-        tempered=tuple(one for one in sweeps if one is not None),
+        tempered=tuple(one for one in explained if one is not None),
         unlike=tuple(unlike),
-        notes=tuple(_notes(both, tested, base.side, run.side)),
+        notes=tuple(_notes(both, tested, base, run)),
     )
 
 
@@ -111,12 +115,29 @@ def _drawn(both: Sequence[Pair], base: Sampled, run: Sampled) -> Iterator[_Both]
     return (_Both(*one) for one in sides)
 
 
+def _fixed(one: _Both, run: Sampled) -> _Both:
+    rules = run.rules[one.run.cell.suite]
+    return _Both(fixed(one.base, rules), fixed(one.run, rules))
+
+
 def _sweeps(both: Sequence[Pair], base: Sampled, run: Sampled) -> Iterator[tuple[list[Drawn], list[Drawn]]]:
-    """The temperature sweep of each prompt condition, of both sides: all its temperatures that each side has."""
+    """The temperature sweep of each prompt condition, of both sides: all its temperatures that each side has.
+
+    Only where a temperature could be told: by declared answers that may have been scored, or by a sweep of the run.
+    """
     asked = {(pair.run.suite, pair.run.sweep) for pair in both}
-    sides = [_by_sweep([one.cell for one in side.results], asked) for side in (base, run)]
-    for key in dict.fromkeys((pair.run.suite, pair.run.sweep) for pair in both):
-        yield list(base.drawn(sides[0].get(key, []))), list(run.drawn(sides[1].get(key, [])))
+    of_base, of_run = (_by_sweep([one.cell for one in side.results], asked) for side in (base, run))
+    keys = [
+        key
+        for key, cells in of_run.items()
+        if key in of_base and (len(cells) > 1 or any(cell.expect.weights for cell in cells))
+    ]
+    draws = [
+        groupby(side.drawn([cell for key in keys for cell in cells[key]]), lambda one: (one.cell.suite, one.cell.sweep))
+        for side, cells in ((base, of_base), (run, of_run))
+    ]
+    for (_, one), (_, other) in zip(*draws, strict=True):
+        yield list(one), list(other)
 
 
 def _by_sweep(cells: Sequence[Cell], asked: set[tuple[str, str]]) -> dict[tuple[str, str], list[Cell]]:
@@ -153,7 +174,7 @@ def _label(result: CellResult) -> str:
     return result.verdict or "no verdict"
 
 
-def _notes(both: Sequence[Pair], tested: Sequence[Pair], base: Side, run: Side) -> Iterator[str]:
+def _notes(both: Sequence[Pair], tested: Sequence[Pair], base: Sampled, run: Sampled) -> Iterator[str]:
     if len(tested) < len(both):
         yield f"{len(both) - len(tested)} cells of a single draw are left out"
     adaptive = sum(any(cell.sampling.adaptive for cell in pair) for pair in tested)
@@ -162,5 +183,10 @@ def _notes(both: Sequence[Pair], tested: Sequence[Pair], base: Side, run: Side) 
             f"{adaptive} cells were sampled until they were decided; compared are the draws of their first look, whose "
             "number was fixed before"
         )
-    if base.seed == run.seed and base.run_id != run.run_id and not base.engine.startswith(IMPORTED):
+    if any(base.rules[pair.base.suite] != run.rules[pair.run.suite] for pair in both):
+        yield "the two were judged by other rules, so their verdicts do not mean the same"
+    one, other = base.side, run.side
+    if (one.run_id, one.model, one.adapter) == (other.run_id, other.model, other.adapter):
+        yield "both sides are the same draws"
+    elif one.seed == other.seed and one.run_id != other.run_id and not one.engine.startswith(IMPORTED):
         yield "both runs have the same seed, so their draws are not independent: differences are surer than they look"

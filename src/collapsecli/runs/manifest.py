@@ -110,7 +110,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises UsageError where it is missing or not one of ours.
     """
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
+        return _ADAPTER.validate_python(_current(json.loads(path.read_bytes())))
     except FileNotFoundError as error:
         raise UsageError(f"no run at {path.parent}: it has no {path.name}") from error
     except ValueError as error:
@@ -118,6 +118,14 @@ def read_manifest(path: Path) -> Manifest:
         raise UsageError(
             f"cannot read {path}: {first}", hint="was it written by another version of collapse?"
         ) from error
+
+
+def _current(content: Any) -> Any:
+    """What run.json says in today's words: a run had one engine once."""
+    if isinstance(content, dict) and isinstance(content.get("engine"), dict):
+        models = {cell["model"] for cell in content.get("cells", ())}
+        content = {**content, "engines": dict.fromkeys(models, content["engine"])}
+    return content
 
 
 def fingerprint_fields(seed: int, cells: Sequence[Cell], engines: Mapping[str, EngineInfo]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What cells and models are called: readable, plain, and the same whatever else a run holds. Knows no suite."""
+"""What cells and models are called: readable, plain, and told apart. Knows no suite."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collapsecli.errors import UsageError
 from collapsecli.runs import RunFolder, find_run
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ def runs_of(names: Sequence[str], root: Path) -> tuple[list[RunFolder], list[str
 
     Raises UsageError where a name is neither a run nor a folder with runs.
     """
-    folders = {name: held for name in names if (held := _held(Path(name)))}
+    folders: dict[str, list[RunFolder]] = {}
+    unread: list[str] = []
+    for name in names:
+        held, broken = _held(Path(name))
+        unread += broken
+        if held:
+            folders[name] = held
     explicit = {name: find_run(name, root) for name in names if name not in folders}
     asked = {suite for run in explicit.values() for suite in _suites(run)} or _usual(folders.values())
     left_out: list[str] = []
@@ -34,14 +41,23 @@ def runs_of(names: Sequence[str], root: Path) -> tuple[list[RunFolder], list[str
                 left_out.append(f"{run.path.name} ({', '.join(_suites(run))})")
             else:
                 found.setdefault(run.path.resolve(), run)
-    return list(found.values()), list(_left_out(left_out, asked))
+    return list(found.values()), [*unread, *_left_out(left_out, asked)]
 
 
-def _held(folder: Path) -> list[RunFolder]:
-    """The runs in a folder that is none itself; none where it holds no run."""
-    if (folder / "run.json").is_file():
-        return []
-    return [RunFolder(path.parent) for path in sorted(folder.glob("*/run.json"))]
+def _held(folder: Path) -> tuple[list[RunFolder], list[str]]:
+    """The runs in a folder that is none itself, and why others there cannot be read."""
+    runs: list[RunFolder] = []
+    broken: list[str] = []
+    if not (folder / "run.json").is_file():
+        for path in sorted(folder.glob("*/run.json")):
+            run = RunFolder(path.parent)
+            try:
+                run.manifest()
+            except UsageError as error:
+                broken.append(f"{run.path.name} is left out: {error.message}")
+            else:
+                runs.append(run)
+    return runs, broken
 
 
 def _suites(run: RunFolder) -> tuple[str, ...]:
