@@ -57,9 +57,9 @@ def compare(
 ) -> None:
     """Hold a run against its base: did it narrow, widen or move, on which prompts, and in which words."""
     from collapsecli.cli.held_against import report_against
-    from collapsecli.comparing import sides_of
     from collapsecli.errors import UsageError
     from collapsecli.runs import runs_root
+    from collapsecli.sides import sides_of
 
     if len(runs) > len(("base", "run")):
         raise UsageError(

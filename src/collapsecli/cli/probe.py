@@ -132,8 +132,9 @@ def _baseline(
         if _REGRESSED in gates:
             raise UsageError("--fail-on regressed needs a run to hold this one against", hint="name it: --baseline RUN")
         return None
-    from collapsecli.comparing import info_of, planned_cells, refuse_unlike, side_of
+    from collapsecli.comparing import info_of, planned_cells, refuse_unlike
     from collapsecli.comparison.pairing import unlike
+    from collapsecli.sides import side_of
 
     against = side_of(name, root)
     if against.run.path.resolve() == run.path.resolve():
