@@ -14,8 +14,8 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.engine ## sample the two bundled models on vLLM, show both reports, and what tuning changed
-	@echo "== demo-base is what the model was before tuning, demo-tuned the same after reinforcement learning"
-	@$(BIN)/collapse probe prompts/quickstart.yaml --model demo-base --model demo-tuned $(ENGINE)
+	@echo "== demo-base before reinforcement learning, demo-tuned after it"
+	@$(BIN)/collapse probe prompts/quickstart.yaml --model demo-base --model demo-tuned --seed 1 $(ENGINE)
 	@echo
 	@echo "== what tuning changed"
 	@$(BIN)/collapse compare latest

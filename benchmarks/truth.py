@@ -1,4 +1,4 @@
-"""Are the numbers of this tool what they claim to be? Simulation with known truth; a quarter of an hour on one core.
+"""Are the numbers of this tool what they claim to be? Simulation with known truth; half an hour on one core.
 
 Wrong labels of the rule, decided shares, interval coverage, bias, and false discoveries among many cells, each against
 a bound that is fixed here. Everything judged is judged by the program's own functions; nothing of the rule is written
@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 import truth_balls
 import truth_certainty
+import truth_compare
 import truth_declared
+import truth_divergence
 import truth_family
 import truth_injection
 import truth_intervals
+import truth_lifted
+import truth_outcome
 import truth_page
 import truth_restart
 import truth_rule
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from truth_intervals import Bias, Row
     from truth_rule import Wrong
 
+    Parts = tuple[Callable[[], None], ...]
+
 SEED = 20_260_101
 QUICK = ("0.95, the rest all different", "0.2, the rest all different", "two of 0.4999", "ten equal")
 
@@ -53,13 +59,16 @@ class Effort:
     certain: int = 1_000
     families: int = 200
     contrasts: int = 4_000
+    comparisons: int = 1_500
+    suites: int = 200
     through_the_judge: int = 6
     through_the_schedule: int = 5
 
 
 SMOKE = Effort(
-    runs=1_000, texts=100, balls=100, certain=20, families=2, contrasts=200, through_the_judge=1, through_the_schedule=1
-)
+    runs=1_000, texts=100, balls=100, certain=20, families=2, contrasts=200, comparisons=60, suites=5,
+    through_the_judge=1, through_the_schedule=1,
+)  # fmt: skip
 
 # Every kind of contrast whose intervals have an error rate; the probability of a road is exact.
 CONTRASTS: dict[str, Callable[[int], Iterable[Row]]] = {
@@ -69,6 +78,13 @@ CONTRASTS: dict[str, Callable[[int], Iterable[Row]]] = {
     "restart": truth_restart.rows,
     "variants": truth_variants.rows,
     "sameness": truth_sameness.rows,
+}
+
+# Every kind of number of two runs held against each other; those of whole texts take half as many runs.
+COMPARISONS: dict[str, Callable[[int], Iterable[Row]]] = {
+    "two runs": truth_compare.rows,
+    "phrases": lambda runs: truth_lifted.rows(runs // 2),
+    "divergences": lambda runs: truth_divergence.rows(runs // 2),
 }
 
 
@@ -153,6 +169,17 @@ class Measured:
         for kind, rows in CONTRASTS.items():
             self.coverage(kind, rows(self.effort.contrasts))
 
+    def comparisons(self) -> None:
+        """Every interval and test of two runs held against each other, and what is told of whole suites."""
+        for kind, rows in COMPARISONS.items():
+            self.coverage(kind, rows(self.effort.comparisons))
+        self.part("errors", list(truth_compare.errors(self.effort.comparisons)))
+        found = truth_outcome.outcomes(self.effort.suites)
+        self.part("alarms", found.alarms)
+        self.part("told", found.told)
+        self.part("named", found.named)
+        self.coverage("suites", found.rows)
+
 
 class Figure(Protocol):
     """One row of a table: a dataclass that knows whether it is within its bound."""
@@ -201,25 +228,34 @@ def main() -> None:
     """Simulate, compare with the bounds, store, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few runs, nothing stored: does it work at all")
-    parser.add_argument("--contrasts", action="store_true", help="the contrasts alone; the other figures stay")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--contrasts", action="store_true", help="the contrasts alone; the other figures stay")
+    only.add_argument("--comparisons", action="store_true", help="two runs held against each other alone, likewise")
     parser.add_argument("--page", action="store_true", help="write the page again from the stored figures, and no more")
     asked = parser.parse_args()
     if asked.page:
         truth_page.write(json.loads((FIGURES / "truth.json").read_text("utf-8")))
         return
     effort, regimes = (SMOKE, QUICK) if asked.quick else (Effort(), ())
-    cells, contrasts = Measured(effort, regimes), Measured(effort, regimes)
-    parts: tuple[Callable[[], None], ...] = (
-        cells.all_regimes, cells.the_rule_elsewhere, cells.other_intervals, cells.families,
-    )  # fmt: skip
-    for part in (*(() if asked.contrasts else parts), contrasts.contrasts):
-        part()
+    cells, contrasts, comparisons = (Measured(effort, regimes) for _ in range(3))
+    of_cells: Parts = (cells.all_regimes, cells.the_rule_elsewhere, cells.other_intervals, cells.families)
+    sets: dict[str, tuple[Measured, Parts, int]] = {
+        "truth": (cells, of_cells, effort.runs),
+        "contrasts": (contrasts, (contrasts.contrasts,), effort.contrasts),
+        "comparisons": (comparisons, (comparisons.comparisons,), effort.comparisons),
+    }
+    alone = [name for name in ("contrasts", "comparisons") if getattr(asked, name)]
+    failed = []
+    for name in alone or sets:
+        measured, parts, runs = sets[name]
+        for part in parts:
+            part()
+        failed += measured.failed
+        if not asked.quick:
+            store(name, rounded({**measured.tables, "runs": runs}))
     if not asked.quick:
-        if not asked.contrasts:
-            store("truth", rounded(cells.tables))
-        store("contrasts", rounded({**contrasts.tables, "runs": effort.contrasts}))
         truth_page.write(json.loads((FIGURES / "truth.json").read_text("utf-8")))
-    if failed := cells.failed + contrasts.failed:
+    if failed:
         sys.exit("\n".join(("out of bounds:", *failed)))
 
 

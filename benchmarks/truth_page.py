@@ -206,7 +206,10 @@ def _draws(plan: str) -> int:
 
 def below_nominal(figures: Figures) -> str:
     """Every interval that holds the truth less often than it says."""
-    groups = [group for name in _COVERED for group in figures[f"coverage of {name}"]]
+    return _below_nominal([group for name in _COVERED for group in figures[f"coverage of {name}"]])
+
+
+def _below_nominal(groups: Sequence[Figures]) -> str:
     rows = sorted((row for group in groups for row in group["below_nominal"]), key=lambda row: row["held"])
     lines = [
         (f"`{row['interval']}`", row["regime"], row["plan"], f"{row['runs']:,}", percent(row["held"], 1),
@@ -287,10 +290,10 @@ def stored(name: str, said: Callable[[Figures], str]) -> str:
 
 def contrasts(_figures: Figures) -> str:
     """Coverage of every interval of a contrast."""
-    return stored("contrasts", _contrasts)
+    return stored("contrasts", _coverage_by_kind)
 
 
-def _contrasts(found: Figures) -> str:
+def _coverage_by_kind(found: Figures) -> str:
     groups = [
         (name.removeprefix("coverage of "), group)
         for name, rows in found.items()
@@ -309,6 +312,87 @@ def _contrasts(found: Figures) -> str:
 
 def _first_number(plan: str) -> int:
     return int(next(iter(re.findall(r"\d+", plan)), 0))
+
+
+def comparisons(_figures: Figures) -> str:
+    """Coverage of every interval of two runs held against each other."""
+    return stored("comparisons", _coverage_by_kind)
+
+
+def comparisons_below(_figures: Figures) -> str:
+    """Those of them that hold the truth less often than they say."""
+    return stored("comparisons", _comparisons_below)
+
+
+def _comparisons_below(found: Figures) -> str:
+    return _below_nominal([group for name, rows in found.items() if name.startswith("coverage of ") for group in rows])
+
+
+def errors(_figures: Figures) -> str:
+    """How often the tests of two runs find what is not there."""
+    return stored("comparisons", _errors)
+
+
+def _errors(found: Figures) -> str:
+    groups: dict[tuple[str, str], list[Figures]] = {}
+    for row in found["errors"]:
+        groups.setdefault((row["test"], row["plan"]), []).append(row)
+    lines = []
+    for (test, plan), rows in groups.items():
+        most = max(rows, key=lambda row: row["share"])
+        lines.append(
+            (test, plan, most["regime"], f"{most['runs']:,}", f"{len(rows)}", percent(most["share"], 1),
+             percent(most["standard_error"], 1), percent(most["bound"], 0), verdict(all(row["ok"] for row in rows)))
+        )  # fmt: skip
+    headings = ("test", "plan", "most often in", "runs", "laws", "finds something", "s.e.", "admitted", "verdict")
+    return table(headings, lines, 3)
+
+
+def alarms(_figures: Figures) -> str:
+    """What is told of whole suites in which nothing differs."""
+    return stored("comparisons", _alarms)
+
+
+def _alarms(found: Figures) -> str:
+    groups: dict[tuple[str, str], dict[str, Figures]] = {}
+    for row in found["alarms"]:
+        groups.setdefault((row["regime"], row["plan"]), {})[row["test"]] = row
+    tests = tuple(dict.fromkeys(row["test"] for row in found["alarms"]))
+    lines = [
+        (regime, plan, f"{_one(of_suites)['runs']:,}",
+         *(percent(of_suites[test]["share"], 1) if test in of_suites else "–" for test in tests),
+         percent(max(row["standard_error"] for row in of_suites.values()), 1),
+         verdict(all(row["ok"] for row in of_suites.values())))
+        for (regime, plan), of_suites in groups.items()
+    ]  # fmt: skip
+    return table(("suites", "plan", "runs", *tests, "s.e. at most", "at most 5%"), lines, 2)
+
+
+def told(_figures: Figures) -> str:
+    """What is told of whole suites in which something differs."""
+    return stored("comparisons", _told)
+
+
+def _told(found: Figures) -> str:
+    lines = [
+        (row["change"], row["kind"], row["plan"], f"{row['cells']:,}", percent(row["told"], 1),
+         percent(row["told_error"], 1), percent(row["noticed"], 1), percent(row["false"], 1),
+         percent(row["false_error"], 1), percent(row["falsely_changed"], 1), percent(row["falsely_changed_error"], 1),
+         percent(row["least"], 0) if row["least"] else "–", verdict(row["ok"]))
+        for row in found["told"]
+    ]  # fmt: skip
+    headings = (
+        "change", "answers", "plan", "changed cells", "told", "s.e.", "anything told", "false: narrower, wider", "s.e.",
+        "false: changed", "s.e.", "at least", "verdict",
+    )  # fmt: skip
+    named = [
+        (f"{row['run_share']:g}", row["plan"], f"{row['suites']:,}", percent(row["told"], 1),
+         percent(row["told_error"], 1), f"{row['named']:,}", percent(row["false"], 1), percent(row["false_error"], 1),
+         verdict(row["ok"]))
+        for row in found["named"]
+    ]  # fmt: skip
+    of_phrases = ("share in the run", "plan", "suites", "named", "s.e.", "phrases", "false", "s.e.", "verdict")
+    return f"{table(headings, lines, 3)}\n\n{table(of_phrases, named, 2)}"
 
 
 def pair(_figures: Figures) -> str:
@@ -418,6 +502,11 @@ BLOCKS: dict[str, Callable[[Figures], str]] = {
     "bias": bias,
     "families": families,
     "contrasts": contrasts,
+    "comparisons": comparisons,
+    "comparisons below nominal": comparisons_below,
+    "errors": errors,
+    "alarms": alarms,
+    "told": told,
     "pair": pair,
     "elsewhere": elsewhere,
     "speed": speed,

@@ -204,8 +204,12 @@ def test_a_second_model_that_is_refused_is_not_said_to_be_running(sampled, tmp_p
 
     with pytest.raises(UsageError):
         sampled(engines={"narrow": Refusing})
-    state = RunFolder(tmp_path / "r").state()
+    run = RunFolder(tmp_path / "r")
+    state = run.state()
     assert (state["state"], state["saved"], state["planned"]) == ("incomplete", 160, 320)
+    screen = "\n".join(str(getattr(block, "renderable", block)) for block in report_blocks(conclude(run), 80))
+    assert "narrow: not sampled yet" in screen
+    assert screen.count("completions are missing") == 1
 
 
 def test_a_run_folder_of_one_engine_is_read_with_that_engine(sampled):

@@ -267,6 +267,92 @@ def test_a_run_through_the_schedule_finds_what_the_simulation_finds(bench):
     assert check.ok
 
 
+# ------------------------------------------------------------------------------------- two runs held against each other
+
+
+@pytest.mark.parametrize(
+    ("change", "more_often_agree", "between", "apart"),
+    [
+        pytest.param(0, 0.8**2 + 0.2**2 / 19 - 1 / 20, 1 / 20, 0.75, id="appears"),
+        pytest.param(1, 1 / 20 - 0.8**2 - 0.2**2 / 19, 1 / 20, 0.75, id="disappears"),
+        pytest.param(2, 0.6**2 + 0.4**2 / 19 - 0.3**2 - 0.7**2 / 19, 0.3 * 0.6 + 0.7 * 0.4 / 19, 0.3, id="grows"),
+        pytest.param(3, 0, 2 * 0.6 * 0.4 / 19 + 18 * (0.4 / 19) ** 2, 0.6 - 0.4 / 19, id="is another one"),
+    ],
+)
+def test_what_is_true_of_a_known_change_is_what_its_definition_says(bench, change, more_often_agree, between, apart):
+    suites = bench("truth_suites")
+    asked = suites.question("numbers", 0, 16, suites.CHANGES[change])
+    assert asked.change == pytest.approx(more_often_agree)
+    assert asked.between == pytest.approx(between)
+    assert asked.apart == pytest.approx(apart)
+
+
+def test_labels_in_other_wordings_and_texts_in_the_same_words_are_one_answer_of_a_suite(bench):
+    suites = bench("truth_suites")
+    labels = suites.question("labels", 2, 16)  # eight equal ones, three wordings each
+    assert len(labels.texts) == 24
+    assert labels.between == pytest.approx(1 / 8)
+    text = suites.question("texts", 1, 16, suites.CHANGES[0])
+    assert len(text.texts) == 50
+    assert text.between >= 1 / 10 - 1e-9
+    assert text.change > 0.4
+
+
+def test_nothing_is_told_of_suites_in_which_nothing_differs_though_draws_are_lost(bench):
+    outcome = bench("truth_outcome")
+    for kind, losing in (("texts", False), ("numbers", True)):
+        alarms, rows = outcome._nothing(kind, 16, 5, losing=losing)
+        assert [alarm.share for alarm in alarms if alarm.test == "regressed"] == [0]
+        assert [one for one in (*alarms, *rows) if not one.ok] == []
+
+
+@pytest.mark.parametrize("change", range(4))
+def test_a_known_change_in_some_cells_of_a_suite_is_told_and_its_intervals_hold(bench, change):
+    outcome, suites = bench("truth_outcome"), bench("truth_suites")
+    told, rows = outcome._something(suites.CHANGES[change], "labels", 64, 2)
+    assert told.cells > 4
+    assert told.told > 0.5
+    assert [one for one in (told, *rows) if not one.ok] == []
+    assert not replace(told, told=0.0, told_error=0.01).ok
+    assert not replace(told, false=0.3, false_error=0.05).ok
+    assert not replace(told, falsely_changed=0.3, falsely_changed_error=0.05).ok
+
+
+def test_what_is_told_the_wrong_way_round_or_of_an_unchanged_cell_is_false(bench):
+    outcome, suites = bench("truth_outcome"), bench("truth_suites")
+    asked = [suites.question("numbers", 0, 64, suites.CHANGES[0]), suites.question("numbers", 1, 64)]
+    grown, same = suites.compared(asked, 0, np.random.default_rng(0)).cells
+    assert (grown.outcome, same.outcome) == ("narrower", "same")
+    assert outcome._false(list(zip(asked, (grown, same), strict=True))) == (0, 0)
+    turned, alarmed = replace(grown, outcome="wider"), replace(same, moved=replace(same.moved, q_value=0.01))
+    assert outcome._false(list(zip(asked, (turned, alarmed), strict=True))) == (1, 0.5)
+
+
+def test_a_phrase_that_becomes_common_is_named_and_no_other(bench):
+    outcome, suites = bench("truth_outcome"), bench("truth_suites")
+    named = outcome._named(0.4, 16, 2)
+    assert (named.told, named.false) == (1, 0)
+    assert not replace(named, false=0.5, false_error=0.1).ok
+    asked = [suites.with_phrase(place, 16, 0.4) for place in range(3)]
+    assert suites.is_more_common("worth noting", asked)
+    assert not suites.is_more_common(asked[0].texts[0].strip(" ."), asked)
+
+
+def test_every_figure_of_comparisons_is_stored_and_has_its_place_on_the_page(bench):
+    truth, page = bench("truth"), bench("truth_page")
+    figures = json.loads((BENCHMARKS / "figures" / "comparisons.json").read_text("utf-8"))
+    coverage, told, alarms, errors = (
+        said(figures) for said in (page._coverage_by_kind, page._told, page._alarms, page._errors)
+    )
+    for kind in (*truth.COMPARISONS, "suites"):
+        assert f"| {kind} |" in coverage
+    assert told.count("\n| a favourite") == len(figures["told"]) == 24
+    assert alarms.count("\n| nothing differs") == 7
+    for row in figures["errors"]:
+        assert f"| {row['test']} | {row['plan']} |" in errors
+    assert "NOT" not in coverage + told + alarms + errors
+
+
 # ------------------------------------------------------------------------------------------------------------- the page
 
 

@@ -40,10 +40,12 @@ _MOST_SHOWN = 8  # differences of two runs in an error
 
 def hold_against(base: JudgedSide, run: JudgedSide, margin: float, *, force: bool) -> Comparison:
     """Compare two sides. Raises UsageError with what differs in what they were asked, unless forced."""
+    if not pairs(_cells(base), _cells(run)):
+        of_base, of_run = (sorted({cell.temperature for cell in _cells(side)}) for side in (base, run))
+        apart = f": temperature {of_base} and {of_run}" if of_base != of_run else ""
+        raise UsageError(f"the two runs have no cell in common{apart}", hint="compare runs of the same suite")
     differing = unlike(planned_cells(base), planned_cells(run), info_of(base), info_of(run))
     refuse_unlike(differing, force=force)
-    if not pairs(_cells(base), _cells(run)):
-        raise UsageError("the two runs have no cell in common", hint="compare runs of the same suite")
     with threadpool_limits(1, "blas"):
         found = compare(base, run, margin=margin, unlike=differing)
     return replace(found, notes=(*_given_up(base, run), *_incomplete(base, run), *found.notes))
@@ -79,8 +81,8 @@ def refuse_unlike(differing: Sequence[str], *, force: bool) -> None:
         shown = "".join(f"\n  {line}" for line in differing[:_MOST_SHOWN])
         more = f"\n  and {len(differing) - _MOST_SHOWN} more" if len(differing) > _MOST_SHOWN else ""
         raise UsageError(
-            f"the two were not asked the same, so their models are not all that differs:{shown}{more}",
-            hint="--force compares what they have in common, and says so",
+            f"the two were not asked the same, so their models are not all that differs:{shown}{more}\n"
+            "--force compares what they have in common, and says so"
         )
 
 

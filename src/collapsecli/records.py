@@ -456,14 +456,14 @@ class Contrast:
     metric: str
     estimate: Estimate
     n: int
-    model: str = ""
-    adapter: str = ""
     cell_id: str | None = None
     other_cell_id: str | None = None
     at: float | None = None
     p_value: float | None = None
     q_value: float | None = None
     label: str = ""
+    model: str = ""
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,12 +491,14 @@ class Conclusions:
     contrasts: tuple[Contrast, ...] = ()
 
     def by_model(self) -> list[Conclusions]:
-        """The same of each model with its adapter alone, in their order."""
+        """The same of each model with its adapter alone, in their order; what is missing is said of all together."""
         sampled = dict.fromkeys(result.cell.sampled for result in self.results)
         return [
             replace(
                 self,
                 models=(name,),
+                planned=self.planned if len(self.models) == 1 else 0,
+                saved=self.saved if len(self.models) == 1 else 0,
                 results=tuple(result for result in self.results if result.cell.sampled == of),
                 contrasts=tuple(row for row in self.contrasts if (row.model, row.adapter) == of),
             )

@@ -141,7 +141,17 @@ def test_one_run_of_one_model_has_nothing_to_be_held_against(two_runs, capfd):
 def test_completions_from_a_script_have_no_model_that_could_score_them(two_runs, capfd):
     capfd.readouterr()
     assert two_runs("compare", "base", "tuned", "--rescore") == 0
-    assert "drawn from a script" in " ".join(capfd.readouterr().out.split())
+    out, err = capfd.readouterr()
+    assert "drawn from a script" in " ".join(out.split())
+    assert err.startswith("not rescored: ")
+
+
+def test_runs_at_other_temperatures_have_nothing_in_common_and_the_reason_is_said(two_runs, tmp_path, capfd):
+    (tmp_path / "pair.yaml").write_text(SUITE.replace("max_tokens: 16", "max_tokens: 16, temperature: 0.8"))
+    assert probe(two_runs, "--run-id", "cool", "-q") == 0
+    for words in ([], ["--force"]):
+        assert two_runs("compare", "base", "cool", *words) == 2
+        assert "no cell in common: temperature [1.0] and [0.8]" in capfd.readouterr().err
 
 
 def test_a_run_against_itself_differs_in_nothing(two_runs, capfd):
@@ -197,6 +207,15 @@ def test_a_branch_that_one_side_never_reached_is_no_other_question(two_runs, tmp
     assert two_runs("compare", "base2", "tuned2") == 0
     assert "not sampled in the run, so not compared: toast/odd@s2@t1.0" in " ".join(capfd.readouterr().out.split())
     assert probe(two_runs, "--baseline", "base2", "-q") == 0
+
+
+@pytest.mark.parametrize("adapter", [[], ["--adapter", "dpo=nosuch.yaml"]], ids=["a model", "an adapter"])
+def test_a_later_model_that_is_not_there_is_told_before_anything_is_sampled(collapse, tmp_path, adapter, capfd):
+    models = ["-m", "base.yaml", *(adapter or ["-m", "nosuch.yaml"])]
+    assert collapse("probe", "pair.yaml", "--engine", "scripted", *models) == 2
+    out, err = capfd.readouterr()
+    assert (out, "nosuch.yaml" in err) == ("", True)
+    assert not (tmp_path / "runs").exists()
 
 
 # -------------------------------------------------------------------------------------------------------- baseline

@@ -37,8 +37,8 @@ def test_among_several_suites_cells_are_paired_within_their_own():
         pytest.param({"max_tokens": 9}, "max_tokens 128 in the base, 9 in the run", id="max_tokens"),
         pytest.param({"stop": ("\n",)}, "stop", id="stop"),
         pytest.param({"answer": ChoiceAnswer(("a", "b"))}, "answers are read otherwise", id="the reader"),
-        pytest.param({"equivalence": "exact"}, "other answers count as the same", id="equivalence"),
-        pytest.param({"threshold": 0.4}, "other answers count as the same", id="threshold"),
+        pytest.param({"equivalence": "exact"}, "answers are the same if lexical in the base, exact", id="equivalence"),
+        pytest.param({"threshold": 0.4}, "answers are the same if lexical in the base, lexical=0.4", id="threshold"),
         pytest.param({"reasoning": "keep"}, "reasoning: strip in the base, keep in the run", id="reasoning"),
     ],
 )

@@ -108,16 +108,15 @@ def test_known_probabilities_on_80_columns():
 
 
 ON_80 = """\
-more than temperature              closest at            what remains   T alone?
-integer-1-100                           T 6.0         1.9 of 3.1 nats  no
-die                                     T 1.2       ≥0.3 of ≥0.8 nats  no
-yes-or-no                                   –                       –  no
-coin                                   T 0.25         0.2 of 0.9 nats  partly
-toast/murderer                     T 1.6 ≥1.3  0.05 of 0.31 0.01–0.12  partly
-integer-1-1000                     above T 64         0.3 of 4.0 nats  yes
-capital                        below T 0.0625         0.1 of 2.0 nats  yes
-story[subject=…rmat=few-shot]           T 1.3  0.00 of 0.31 0.00–0.03  yes
-opening                             T 1.0 any  0.01 of 0.01 0.00–0.05  no change
+more than temperature               closest at            what remains  T alone?
+integer-1-100                            T 6.0         1.9 of 3.1 nats    no
+die                                      T 1.2       ≥0.3 of ≥0.8 nats    no
+yes-or-no                                    –                       –    no
+coin                                    T 0.25         0.2 of 0.9 nats    partly
+toast/murderer                      T 1.6 ≥1.3  0.05 of 0.31 0.01–0.12    partly
+integer-1-1000                      above T 64         0.3 of 4.0 nats    yes
+capital                         below T 0.0625         0.1 of 2.0 nats    yes
+story[subject=…ormat=few-shot]           T 1.3  0.00 of 0.31 0.00–0.03    yes
 The run's answers are made flatter (T above 1) or sharper until they are closest
 to the base's. Nats: KL of the base against the run, from scored answers.
 Without nats: the squared distance of the answers, 0 to 2, at sampled
@@ -141,7 +140,6 @@ toast/murderer                                 T 1.6 ≥1.3  0.05 of 0.31 0.01�
 integer-1-1000                                 above T 64                   0.3 of 4.0 nats  a temperature change
 capital                                    below T 0.0625                   0.1 of 2.0 nats  a temperature change
 story[subject=bugs,w…g=2,format=few-shot]           T 1.3  0.00 of 0.31 0.00–0.03, p = .610  a temperature change
-opening                                         T 1.0 any  0.01 of 0.01 0.00–0.05, p = .410  no change to explain
 The run's answers are made flatter (T above 1) or sharper until they are closest to the base's. Nats: KL of the base
 against the run, from scored answers. Without nats: the squared distance of the answers, 0 to 2, at sampled
 temperatures; beside T those as near. A change of temperature alone would leave nothing. – or ≥: some answers of the
@@ -181,9 +179,16 @@ def test_at_most_twelve_prompts_have_a_line():
 
 
 def test_what_no_temperature_explains_stands_first():
-    lines = lines_of(ALL, 120)[1:10]
+    lines = lines_of(ALL, 120)[1:9]
     assert [line.split()[0] for line in lines][:4] == ["integer-1-100", "die", "yes-or-no", "coin"]
-    assert lines[-1].startswith("opening")
+    assert lines[-1].startswith("story")
+
+
+@pytest.mark.parametrize("label", ["no change to explain", "as even answers would: no telling; above 64"])
+def test_where_a_temperature_tells_nothing_there_is_no_line(label):
+    assert temperature_block([scored("coin", 2.0, 0.01, 0.01, label)], 80) == []
+    lines = lines_of([NUMBERS, scored("coin", 2.0, 0.01, 0.01, label)], 80)
+    assert not any(line.startswith("coin") for line in lines)
 
 
 def test_hostile_names_are_shown_and_never_obeyed():
@@ -214,7 +219,7 @@ ANY = st.builds(
 
 @given(tempered=st.lists(ANY, min_size=1, max_size=14), width=st.integers(60, 160))
 def test_no_line_of_the_table_is_wider_than_the_screen(tempered, width):
-    *table, legend = temperature_block(tempered, width)
+    *table, legend = temperature_block([*tempered, NUMBERS], width)
     assert max(line.cell_len for line in table) <= width
     assert "would leave nothing." in legend.plain
 

@@ -92,6 +92,8 @@ def _rescore(base: JudgedSide, run: JudgedSide, engine_args: Sequence[str], *, t
     with Interrupts() as interrupts, libraries_log_to(log) as people:
         with ProgressDisplay(people, interrupts, quiet=False) as display:
             is_whole = rescore_both(base, run, lambda model: starter.start(model, display, log), display)
+        if interrupts.received is not None:
+            print("stopped; what was scored is saved, and the same command goes on", file=people)
         interrupts.raise_if_received()
     if not is_whole:
         raise IncompleteError("not everything could be scored", hint="the same command goes on")

@@ -56,4 +56,6 @@ def _scored(comparison: Comparison, base: JudgedSide, run: JudgedSide) -> Compar
     from dataclasses import replace
 
     unscored = why_not_rescored(base, run)
+    if unscored:
+        print(visible(f"not rescored: {unscored}"), file=sys.stderr)
     return replace(comparison, unscored=unscored) if unscored else with_divergences(comparison, base, run)

@@ -107,6 +107,9 @@ def probe(
         own_process=len(asked.models) > 1,
     )
     require_engine(engine.value)
+    if len(asked.models) > 1 or any(model.adapters for model in asked.models):
+        for model_asked in asked.models:
+            starter.require(model_asked)
     run = RunFolder.named(runs_root(out), new_run_id() if run_id is None else run_id)
     gates = fail_on or ()
     against = _baseline(baseline, asked, run, runs_root(out), gates, force=force)

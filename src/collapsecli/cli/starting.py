@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collapsecli.cli.progress import ProgressDisplay
-    from collapsecli.engines import Engine, EngineName
+    from collapsecli.engines import Engine, EngineName, EngineOptions
     from collapsecli.records import Model
 
 
@@ -32,13 +32,23 @@ class Starter:
     trust_remote_code: bool
     own_process: bool
 
+    def require(self, model: Model) -> None:
+        """Make sure that a model is where it is said to be. Raises UsageError."""
+        from collapsecli.engines import require_files
+
+        require_files(self.engine, self._options(model))
+
     def start(self, model: Model, display: ProgressDisplay, log: Path) -> Engine:
         """The engine of a model, once it is ready."""
-        from collapsecli.engines import EngineOptions, start_engine
+        from collapsecli.engines import start_engine
 
         display.starting(self.engine, model.name, str(log))
-        options = EngineOptions(model.location, self.arguments, self.trust_remote_code, model.adapters)
-        return start_engine(self.engine, options, own_process=self.own_process)
+        return start_engine(self.engine, self._options(model), own_process=self.own_process)
+
+    def _options(self, model: Model) -> EngineOptions:
+        from collapsecli.engines import EngineOptions
+
+        return EngineOptions(model.location, self.arguments, self.trust_remote_code, model.adapters)
 
 
 def engine_arguments(engine: EngineChoice, pairs: Sequence[str]) -> dict[str, object]:

@@ -84,9 +84,7 @@ def compare(base: Sampled, run: Sampled, *, margin: float = MARGIN, unlike: Sequ
         least_p = alpha / (2 * len(cells))
         cells[at] = compared(*_fixed(one, run), run.rules[one.run.cell.suite], least_p, generator)
     means = overall(cells, alpha, generator)
-    cells = told(
-        [replace(cell, base=was, run=now) for cell, (was, now) in zip(cells, results, strict=True)], alpha, margin
-    )
+    cells = told([_as_judged(cell, *of_all) for cell, of_all in zip(cells, results, strict=True)], alpha, margin)
     lifted, lost = lifted_and_lost([_stratum(one) for one in strata.values() if _has_words(one)], alpha)
     explained = (tempered(*sweep, generator) for sweep in _sweeps(both, base, run))
     return Comparison(
@@ -113,6 +111,15 @@ def _drawn(both: Sequence[Pair], base: Sampled, run: Sampled) -> Iterator[_Both]
     """The draws of some pairs of cells, one pair after the other."""
     sides = zip(base.drawn([pair.base for pair in both]), run.drawn([pair.run for pair in both]), strict=True)
     return (_Both(*one) for one in sides)
+
+
+def _as_judged(cell: ComparedCell, base: CellResult, run: CellResult) -> ComparedCell:
+    """The cell with the verdicts that all draws prove; every other number stays that of the draws that are compared."""
+    return replace(
+        cell,
+        base=replace(cell.base, verdict=base.verdict, flag=base.flag),
+        run=replace(cell.run, verdict=run.verdict, flag=run.flag),
+    )
 
 
 def _fixed(one: _Both, run: Sampled) -> _Both:

@@ -125,6 +125,24 @@ def require_engine(name: EngineName) -> None:
         )
 
 
+def require_files(name: EngineName, options: EngineOptions) -> None:
+    """Make sure that a model and its adapters are where they are said to be, as far as that is known without an engine.
+
+    Raises UsageError: where several are sampled, the last one's place should not be found wrong after hours.
+    """
+    if name == "scripted":
+        from collapsecli.engines.scripted import ScriptedEngine
+
+        ScriptedEngine.require(options.model, options.adapters)
+    else:
+        from collapsecli.engines.adapters import require_folder
+        from collapsecli.engines.places import model_location
+
+        model_location(options.model)
+        for adapter, location in options.adapters.items():
+            require_folder(adapter, location)
+
+
 def start_engine(name: EngineName, options: EngineOptions, *, own_process: bool = False) -> Engine:
     """Start an engine by name, here or in a process of its own that ends when the engine is closed.
 

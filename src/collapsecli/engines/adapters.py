@@ -125,7 +125,8 @@ def _other_words(adapter: Adapter, what: str) -> UsageError:
 # -------------------------------------------------------------------------------------------------------- reading
 
 
-def _folder(name: str, location: str) -> Path:
+def require_folder(name: str, location: str) -> Path | None:
+    """The local folder of an adapter; None where only the hub can have it. Raises UsageError where neither can be."""
     local = Path(location).expanduser()
     if local.is_dir():
         return local
@@ -134,7 +135,11 @@ def _folder(name: str, location: str) -> Path:
             f"no adapter `{name}` at {location}: there is no such folder",
             hint="NAME=PATH of the folder that peft saved, or NAME=OWNER/REPOSITORY[@REVISION] on the hub",
         )
-    return _downloaded(name, location)
+    return None
+
+
+def _folder(name: str, location: str) -> Path:
+    return require_folder(name, location) or _downloaded(name, location)
 
 
 def _downloaded(name: str, location: str) -> Path:

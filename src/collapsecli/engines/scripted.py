@@ -72,6 +72,12 @@ class ScriptedEngine:
         """The engine of a script file, or of a bundled model's measured truth table; adapters are such as well."""
         return cls(_opened(model), {name: _opened(location) for name, location in (adapters or {}).items()})
 
+    @staticmethod
+    def require(model: str, adapters: Mapping[str, str]) -> None:
+        """Raise UsageError for a script that cannot be read."""
+        for location in (model, *adapters.values()):
+            _opened(location)
+
     @property
     def info(self) -> EngineInfo:
         base, *adapters = ((name, _digest(script.answers)) for name, script in self._scripts.items())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from collapsecli.compared import Comparison, Phrase
 
-_MOST_PHRASES = 8  # each way
+_MOST_PHRASES = 5  # each way
 _LONGEST = 120  # characters of a phrase
 
 

@@ -28,6 +28,7 @@ _LAYOUTS = (
 )
 _ORDER = ("not", "partly", "too", "a", "as", "no")  # how labels begin, the most telling first
 _TELLING = ("not", "partly")
+_SILENT = ("no change", "as even")
 _BRIEFLY = {
     "a temperature change": "yes",
     "partly a temperature change": "partly",
@@ -40,9 +41,10 @@ _BRIEFLY = {
 
 def temperature_block(tempered: Sequence[Tempered], width: int) -> list[Text | Padding]:
     """One line a prompt for a screen of `width` columns, what no temperature explains first; nothing without any."""
-    if not tempered:
+    # Where nothing changed, or any change would be explained, there is nothing to tell.
+    told = sorted((one for one in tempered if not one.label.startswith(_SILENT)), key=_place)
+    if not told:
         return []
-    told = sorted(tempered, key=_place)
     shown, hidden = told[:MOST_SUBJECTS], len(told) - MOST_SUBJECTS
     for layout in _LAYOUTS:
         heading = ("closest at", "what remains", "T alone?" if "brief" in layout else "")

@@ -47,7 +47,7 @@ def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False
     for of_model in models:
         is_open = blocks and str(blocks[-1])  # else it ends with a blank line of its own
         blocks += [*([Text()] if is_open else []), *_of_a_model(of_model, width, numbers=numbers)]
-    return [*_models(models), *blocks, *_quality(conclusions), *_way_on(conclusions)]
+    return [*_models(conclusions, models), *blocks, *_quality(conclusions), *_way_on(conclusions)]
 
 
 def _of_a_model(conclusions: Conclusions, width: int, *, numbers: bool) -> list[Text | Padding]:
@@ -66,17 +66,18 @@ def _of_a_model(conclusions: Conclusions, width: int, *, numbers: bool) -> list[
     ]
 
 
-def _models(models: Sequence[Conclusions]) -> list[Text]:
+def _models(conclusions: Conclusions, models: Sequence[Conclusions]) -> list[Text]:
     """One line a model, where there are several: how many of its cells are flagged."""
     if len(models) < _SEVERAL:
         return []
     lines = [Text(f"{len(models)} models, one after the other:", "dim")]
     for of_model in models:
         flagged = sum(result.flag == "flagged" for result in of_model.results)
-        style = "bold red" if flagged else "bold green"
-        name = one_line(of_model.models[0])
-        lines.append(Text.assemble(f"  {name}: ", (f"{flagged} of {len(of_model.results)} cells flagged", style)))
-    return [*lines, Text()]
+        said = (f"{flagged} of {len(of_model.results)} cells flagged", "bold red" if flagged else "bold green")
+        if not any(result.n for result in of_model.results):
+            said = ("not sampled yet", "bold yellow")
+        lines.append(Text.assemble(f"  {one_line(of_model.models[0])}: ", said))
+    return [*lines, *_incomplete(conclusions), Text()]
 
 
 def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int, named: int = 0) -> list[Text]:
@@ -124,10 +125,14 @@ def _heading(conclusions: Conclusions, results: Sequence[CellResult]) -> list[Te
         *_unusual_equivalences(results),
     ]
     lines = [title, Text(" · ".join(one_line(fact) for fact in facts if fact), "dim")]
-    if not conclusions.complete:
-        missing = conclusions.planned - conclusions.saved
-        lines.append(Text(f"incomplete: {missing:,} of {conclusions.planned:,} completions are missing", "bold yellow"))
-    return lines
+    return [*lines, *_incomplete(conclusions)]
+
+
+def _incomplete(conclusions: Conclusions) -> list[Text]:
+    if conclusions.complete:
+        return []
+    missing = conclusions.planned - conclusions.saved
+    return [Text(f"incomplete: {missing:,} of {conclusions.planned:,} completions are missing", "bold yellow")]
 
 
 def _completions(count: int) -> str:

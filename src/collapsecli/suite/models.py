@@ -36,7 +36,11 @@ def _distinct(models: tuple[str | Adapted, ...]) -> tuple[str | Adapted, ...]:
     seen: set[str] = set()
     for at, named in enumerate(models):
         if location(named) in seen:
-            raise law(f"the model `{location(named)}` stands here twice", hint="once, with all its adapters", at=(at,))
+            raise law(
+                f"the model `{location(named)}` stands here twice",
+                hint="once, with all its adapters",
+                at=("models", at),
+            )
         seen.add(location(named))
     return models
 
