@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 MODEL = "demo-base"
 BEGINNINGS = ("Once upon", "Once upon a time", "Once upon a time there", "Once upon a time there was")
 OURS = "ours"
+PLAIN = "generate"  # the raw call, as a user would write it
 RAW_FORMS: dict[str, dict[str, bool]] = {
-    "generate": {},
+    PLAIN: {},
     "generate, detokenize=False": {"detokenize": False},
     "generate, detokenize=False, flat_logprobs=True": {"detokenize": False, "flat_logprobs": True},
 }
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--samples", type=int, default=384, help="completions of each of the four prompts")
     parser.add_argument("--max-tokens", type=int, default=96)
-    parser.add_argument("--at-most", type=float, default=1.05, help="fail above this ratio of CPU times")
+    parser.add_argument("--at-most", type=float, default=1.05, help="fail above this ratio of CPU times to a plain call")
     asked = parser.parse_args()
     with libraries_log_to(Path(os.devnull)), tempfile.TemporaryDirectory() as folder:
         engine = VllmEngine(EngineOptions(MODEL))
@@ -191,8 +192,8 @@ def main() -> None:
             "cpu_s": {name: [one.cpu_s for one in timed] for name, timed in taken.items()},
         },
     )  # fmt: skip
-    if ratios[fastest]["cpu_s"][0] > asked.at_most:
-        sys.exit(f"slower than {asked.at_most} times {fastest}")
+    if ratios[PLAIN]["cpu_s"][0] > asked.at_most:
+        sys.exit(f"slower than {asked.at_most} times {PLAIN}")
 
 
 def _ratios(ours: Sequence[Timed], theirs: Sequence[Timed]) -> dict[str, tuple[float, float, float]]:
