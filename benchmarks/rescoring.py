@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--samples", type=int, default=384, help="completions of each of the four prompts")
     parser.add_argument("--max-tokens", type=int, default=96)
-    parser.add_argument("--at-most", type=float, default=1.05, help="fail above this ratio of CPU times to a plain call")
+    parser.add_argument("--at-most", type=float, default=1.05, help="fail above this ratio to a plain call's CPU")
     asked = parser.parse_args()
     with libraries_log_to(Path(os.devnull)), tempfile.TemporaryDirectory() as folder:
         engine = VllmEngine(EngineOptions(MODEL))
