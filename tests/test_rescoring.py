@@ -15,7 +15,7 @@ from collapsecli.engines import EngineOptions, SampleRequest, Score, start_engin
 from collapsecli.engines.scripted import Failures, Script, ScriptedEngine
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.records import EngineInfo, Message
-from collapsecli.rescoring import owed, refusals, rescore, scorable
+from collapsecli.rescoring import owed, refusals, rescore
 from collapsecli.runs import Manifest, RunFolder, SuiteSource
 from collapsecli.runs.rescored import RescoredFolder, rescored, unscored
 
@@ -258,20 +258,6 @@ def test_a_prompt_of_unknown_length_is_taken_as_it_is(tmp_path):
 def test_a_prompt_that_the_engine_cannot_take_is_refused_by_name(run):
     with pytest.raises(UsageError, match=r"the script base lists no answers for die@t1\.0"):
         score_with(ScriptedEngine(replace(BASE, answers={"coin": BASE.answers["coin"]})), run)
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        pytest.param({}, None, id="the model as it is"),
-        pytest.param({"stop": (".",), "max_tokens": 3}, None, id="a text may end early"),
-        pytest.param({"temperature": 0.7}, "drawn with temperature 0.7", id="tempered"),
-        pytest.param({"top_p": 0.9, "top_k": 40}, "drawn with top_p 0.9, top_k 40", id="cut twice"),
-        pytest.param({"min_p": 0.05}, "drawn with min_p 0.05", id="cut by the likeliest"),
-    ],
-)
-def test_draws_speak_of_their_model_only_untempered_and_uncut(changes, reason):
-    assert scorable(make_cell(**changes)) == reason
 
 
 def info(name="vllm", **identity) -> EngineInfo:

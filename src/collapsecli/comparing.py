@@ -12,11 +12,12 @@ from collapsecli.comparison import rescored as divergences
 from collapsecli.comparison.compare import compare
 from collapsecli.comparison.pairing import pairs, unlike
 from collapsecli.comparison.rescored import Rescored, RescoredCell, RescoredDraws
+from collapsecli.conclusions import sampled_name
 from collapsecli.errors import UsageError
 from collapsecli.records import Model
 from collapsecli.rescoring import owed, refusals, rescore
 from collapsecli.runs import differences
-from collapsecli.runs.rescored import rescored
+from collapsecli.runs.rescored import rescored, unscored
 from collapsecli.seeds import hashed_seed
 
 if TYPE_CHECKING:
@@ -157,14 +158,23 @@ def with_divergences(comparison: Comparison, base: JudgedSide, run: JudgedSide) 
     generator = np.random.default_rng(hashed_seed("rescored", base.side.run_id, run.side.run_id))
     reasons = {pair.run.question: _why_not(pair) for pair in pairs(_cells(base), _cells(run))}
     left_out = [question for question, reason in reasons.items() if reason]
-    note = f"{len(left_out)} cells were not scored: {reasons[left_out[0]]}" if left_out else ""
+    notes = [f"cells that were not scored: {len(left_out)}: {reasons[left_out[0]]}"] if left_out else []
     return replace(
         comparison,
         cells=tuple(replace(cell, divergence=found.get(cell.question)) for cell in comparison.cells),
         divergence=divergences.overall([(cell, found[cell.question]) for cell in cells], alpha, generator),
         extinguished=tuple(divergences.most_extinguished(cells)),
-        notes=(*comparison.notes, *filter(None, [note])),
+        notes=(*comparison.notes, *notes, *_refused(base, run)),
     )
+
+
+def _refused(base: JudgedSide, run: JudgedSide) -> Iterator[str]:
+    """What the models could not score, and why: what they say of the rest counts it as lost."""
+    for side in (base, run):
+        for info, adapter in (_scorer(base), _scorer(run)):
+            for reason, count in unscored(side.run, info, adapter).items():
+                by = sampled_name(info.model, adapter)
+                yield f"{count} completions of {side.side.name} could not be scored by {by}: {reason}"
 
 
 def _scorable(both: Sequence[Pair]) -> list[Pair]:

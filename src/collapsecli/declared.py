@@ -37,10 +37,9 @@ class _Form:
 
 def can_be_scored(cell: Cell) -> bool:
     """Whether a cell declares answers that can be listed, and samples them as the untouched model would."""
-    sampling, weights = cell.sampling, cell.expect.weights
-    untouched = sampling.temperature == 1 and sampling.top_p == 1 and not sampling.top_k and not sampling.min_p
+    weights = cell.expect.weights
     listed = weights is not None and len(weights) <= MOST_ANSWERS and cell.answer.kind != "text"
-    return listed and untouched
+    return listed and cell.sampling.is_untouched
 
 
 def declared_answers(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> Iterator[Scored]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from collapsecli.branches import is_pending
-from collapsecli.errors import CollapseError, IncompleteError, UsageError
+from collapsecli.engines import dying_engine
+from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.ledger import Ledger, refuse_differences
 from collapsecli.reasoning import split_reasoning
 from collapsecli.runs import TRANSIENT, Manifest, fingerprint_fields
@@ -197,7 +198,7 @@ def _score(ledger: Ledger, model: str, engine: Engine) -> None:
     run, asking = ledger.run, _asking(ledger, model)
     if not asking:
         return
-    with _dying_engine("scoring"):
+    with dying_engine("scoring"):
         scored = list(score(engine, run.completions(asking)))
     if not ledger.watch.stopped:
         now = {cell.cell_id for cell in asking}
@@ -205,21 +206,10 @@ def _score(ledger: Ledger, model: str, engine: Engine) -> None:
         run.write_scores(ledger.manifest, [*others, *scored], run.scored_by | {model})
 
 
-@contextmanager
-def _dying_engine(at: str) -> Iterator[None]:
-    """Raises IncompleteError where an engine dies of anything: what came back before stays, and another can go on."""
-    try:
-        yield
-    except CollapseError:
-        raise
-    except Exception as error:
-        raise IncompleteError(f"the engine died while {at}: {type(error).__name__}: {error}") from error
-
-
 def _drawn(engine: Engine, requests: Iterator[SampleRequest | None]) -> Generator[Completion, None, None]:
     """What the engine draws."""
     rows = engine.sample(requests)
-    with closing(rows), _dying_engine("sampling"):
+    with closing(rows), dying_engine("sampling"):
         yield from rows
 
 

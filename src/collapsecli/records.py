@@ -44,6 +44,11 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether completions are drawn as the model itself would say them: nothing tempered, nothing left out."""
+        return self.temperature == 1 and self.top_p == 1 and not self.top_k and not self.min_p
+
+    @property
     def looks(self) -> tuple[int, ...]:
         """The numbers of draws at which a cell is judged, fixed before any is drawn: 16, 32, 64, … and the cap."""
         if not self.adaptive:

@@ -7,12 +7,12 @@ against log-probabilities of scoring.
 from __future__ import annotations
 
 import math
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from collapsecli.engines import SampleRequest, ScoreRequest
-from collapsecli.errors import CollapseError, IncompleteError, UsageError
+from collapsecli.engines import SampleRequest, ScoreRequest, dying_engine
+from collapsecli.errors import UsageError
 from collapsecli.records import IMPORTED, Sampling
 from collapsecli.runs.rescored import RescoredCompletion, RescoredFolder
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collapsecli.runs import Manifest, RunFolder
     from collapsecli.runs.rescored import Owed
 
-_UNTOUCHED = Sampling()
-_DISTORTING = ("temperature", "top_p", "top_k", "min_p")
 _ONE_TOKEN = Sampling(samples=1, temperature=0.0, max_tokens=1)
 _MOST_NAMED = 5  # cells that an error names
 _NO_MODEL = {
@@ -64,16 +62,6 @@ def refusals(base: EngineInfo, run: EngineInfo, cells: Sequence[Cell]) -> list[s
         if info.name in _NO_MODEL
     ]
     return without_model or [*_tokenizer_refusals(sides), *_template_refusals(sides, cells)]
-
-
-def scorable(cell: Cell) -> str | None:
-    """Why a cell's draws say nothing of its model as it is; None if they do.
-
-    What a model gives to draws is a distance only where the same model made them: untempered, and with no token cut.
-    """
-    sampling = cell.sampling
-    odd = [name for name in _DISTORTING if getattr(sampling, name) != getattr(_UNTOUCHED, name)]
-    return f"drawn with {', '.join(f'{name} {getattr(sampling, name):g}' for name in odd)}" if odd else None
 
 
 def owed(
@@ -138,22 +126,11 @@ def _scored(
     engine: Engine, asked: Mapping[str, Cell], todo: Owed, watch: RescoringWatch
 ) -> Generator[RescoredCompletion, None, None]:
     """What the engine says, as it says it; requests are made as it takes them."""
-    with closing(engine.score(_requests(asked, todo, watch))) as scores, _dying_engine():
+    with closing(engine.score(_requests(asked, todo, watch))) as scores, dying_engine("scoring"):
         for score in scores:
             yield _row(score)
             if watch.stopped:
                 return
-
-
-@contextmanager
-def _dying_engine() -> Iterator[None]:
-    """Raises IncompleteError where an engine dies of anything: what came back before stays, and another can go on."""
-    try:
-        yield
-    except CollapseError:
-        raise
-    except Exception as error:
-        raise IncompleteError(f"the engine died while scoring: {type(error).__name__}: {error}") from error
 
 
 def _requests(asked: Mapping[str, Cell], todo: Owed, watch: RescoringWatch) -> Iterator[ScoreRequest]:
@@ -194,7 +171,7 @@ def _prompt_tokens(engine: Engine, asked: Mapping[str, Cell]) -> dict[str, int]:
     """How many tokens the engine makes of each prompt. A completion tells, so each is given one token to say."""
     first = [replace(cell, temperature=0.0, sampling=_ONE_TOKEN, roads=()) for cell in asked.values()]
     engine.check(first)
-    with _dying_engine(), closing(engine.sample(SampleRequest(cell, 0, (0,)) for cell in first)) as rows:
+    with dying_engine("scoring"), closing(engine.sample(SampleRequest(cell, 0, (0,)) for cell in first)) as rows:
         return {row.cell_id: row.n_prompt_tokens for row in rows if row.error_kind is None}
 
 

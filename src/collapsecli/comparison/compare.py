@@ -183,12 +183,12 @@ def _label(result: CellResult) -> str:
 
 def _notes(both: Sequence[Pair], tested: Sequence[Pair], base: Sampled, run: Sampled) -> Iterator[str]:
     if len(tested) < len(both):
-        yield f"{len(both) - len(tested)} cells of a single draw are left out"
+        yield f"cells of a single draw that are left out: {len(both) - len(tested)}"
     adaptive = sum(any(cell.sampling.adaptive for cell in pair) for pair in tested)
     if adaptive:
         yield (
-            f"{adaptive} cells were sampled until they were decided; compared are the draws of their first look, whose "
-            "number was fixed before"
+            f"cells that were sampled until they were decided: {adaptive}; compared are the draws of their first look, "
+            "whose number was fixed before"
         )
     if any(base.rules[pair.base.suite] != run.rules[pair.run.suite] for pair in both):
         yield "the two were judged by other rules, so their verdicts do not mean the same"

@@ -20,7 +20,7 @@ def told(cells: Sequence[ComparedCell], alpha: float, margin: float) -> list[Com
     """The cells with their q-values, and what can be said of each."""
     collision_q = _q_values([cell.numbers["collision"].p_value for cell in cells])
     shift_q = _q_values([cell.moved.p_value for cell in cells])
-    told = []
+    found = []
     for cell, of_collision, of_shift in zip(cells, collision_q, shift_q, strict=True):
         collision = replace(cell.numbers["collision"], q_value=of_collision)
         adjusted = replace(
@@ -29,8 +29,8 @@ def told(cells: Sequence[ComparedCell], alpha: float, margin: float) -> list[Com
             moved=replace(cell.moved, q_value=of_shift),
             outcome=_outcome(collision, of_shift, alpha),
         )
-        told.append(replace(adjusted, regressed=is_regressed(adjusted, margin)))
-    return told
+        found.append(replace(adjusted, regressed=is_regressed(adjusted, margin)))
+    return found
 
 
 def to_be_refined(cells: Sequence[ComparedCell], least_p: float, alpha: float) -> list[int]:

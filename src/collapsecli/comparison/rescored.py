@@ -71,7 +71,7 @@ def why_not(base: Cell, run: Cell) -> str:
         sampling = cell.sampling
         if sampling.temperature != 1:
             return f"the {name} sampled at temperature {sampling.temperature:g}, not at 1"
-        if sampling.top_p != 1 or sampling.top_k or sampling.min_p:
+        if not sampling.is_untouched:
             return f"the {name} sampled with top_p, top_k or min_p: not from all that its model gives"
     ends = {(cell.sampling.max_tokens, cell.sampling.stop) for cell in (base, run)}
     return "" if len(ends) == 1 else "the completions of base and run end at different max_tokens or stop"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from collapsecli.errors import EngineStartError
+from collapsecli.errors import CollapseError, EngineStartError, IncompleteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from collapsecli.records import Cell, Completion, EngineInfo
 
@@ -141,6 +142,17 @@ def require_files(name: EngineName, options: EngineOptions) -> None:
         model_location(options.model)
         for adapter, location in options.adapters.items():
             require_folder(adapter, location)
+
+
+@contextmanager
+def dying_engine(at: str) -> Iterator[None]:
+    """Raises IncompleteError where an engine dies of anything: what came back before stays, and another can go on."""
+    try:
+        yield
+    except CollapseError:
+        raise
+    except Exception as error:  # an engine can die of anything, and the run must outlive it
+        raise IncompleteError(f"the engine died while {at}: {type(error).__name__}: {error}") from error
 
 
 def start_engine(name: EngineName, options: EngineOptions, *, own_process: bool = False) -> Engine:

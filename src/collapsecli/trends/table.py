@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from collapsecli.runs import Column
-from collapsecli.runs.tables import arrow_schema
+from collapsecli.runs.tables import arrow_schema, estimate_columns
 from collapsecli.sanitize import storable
 
 if TYPE_CHECKING:
@@ -26,14 +26,6 @@ _METRICS = {
 }
 
 
-def _estimate(name: str, meaning: str) -> tuple[Column, Column, Column]:
-    return (
-        Column(name, pa.float64(), meaning, nullable=True),
-        Column(f"{name}_low", pa.float64(), f"lower end of the interval of {name}", nullable=True),
-        Column(f"{name}_high", pa.float64(), f"upper end of the interval of {name}", nullable=True),
-    )
-
-
 TREND = (
     Column("suite", pa.string(), "name of the suite"),
     Column("question", pa.string(), "the cell without its model: the same at every step"),
@@ -46,7 +38,7 @@ TREND = (
     Column("n", pa.int64(), "completions that were judged, failures included"),
     Column("n_valid", pa.int64(), "those of them with a readable answer"),
     Column("mode", pa.string(), "the most frequent answer", nullable=True),
-    *(column for name, meaning in _METRICS.items() for column in _estimate(name, meaning)),
+    *(column for name, meaning in _METRICS.items() for column in estimate_columns(name, meaning)),
     Column("mode_mass_certain_low", pa.float64(), "certain lower end of mode_mass, by probabilities", nullable=True),
     Column("mode_mass_certain_high", pa.float64(), "certain upper end of mode_mass, by probabilities", nullable=True),
     Column("verdict", pa.string(), "what the draws prove", nullable=True),
