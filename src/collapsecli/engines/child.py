@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from collapsecli.engines import start_engine
+from collapsecli.engines import ENGINES, require_engine
 from collapsecli.engines.process import STOP, packed
 from collapsecli.errors import CollapseError, EngineStartError
 
@@ -143,7 +143,8 @@ class _Child:
         self._outbox.put((call, kind, value))
 
     def _start(self, name: EngineName, options: EngineOptions) -> tuple[EngineInfo, int]:
-        self._engine = engine = start_engine(name, options)
+        require_engine(name)
+        self._engine = engine = ENGINES[name](options)  # here: a divided model would ask for one more process
         signal.signal(STOP, lambda *_: engine.stop())
         return self._engine.info, self._engine.room
 

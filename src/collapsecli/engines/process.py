@@ -10,17 +10,20 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count, islice
 from multiprocessing.connection import Connection
+from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+from collapsecli.engines.devices import shares
 from collapsecli.errors import CollapseError, EngineStartError, IncompleteError, SuiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from collapsecli.engines import EngineName, EngineOptions, SampleRequest, Score, ScoreRequest
+    from collapsecli.engines.devices import Share
     from collapsecli.records import Cell, Completion, EngineInfo
 
 Kind = Literal["row", "pull", "done", "failed", "died"]
@@ -44,25 +47,50 @@ class EngineProcessError(Exception):
 class EngineProcess:
     """The engine of a name, run by a child. One sampling or scoring at a time; what it raises there is raised here.
 
-    Raises what starting the engine raises, and EngineStartError when its process dies of it.
+    It is kept to the devices of a `share`; a divided model has one, of the first devices there are. While one thread
+    takes rows others may ask for everything else. Raises what starting the engine raises, and EngineStartError when its
+    process dies of it; with `is_awaited=False` that is left to `await_start`, so that several start at the same time.
     """
 
-    def __init__(self, name: EngineName, options: EngineOptions) -> None:
+    def __init__(
+        self, name: EngineName, options: EngineOptions, share: Share | None = None, *, is_awaited: bool = True
+    ) -> None:
+        if share is None and options.tensor_parallel > 1:
+            share = shares(name, options)[0]
         self._calls = count(_START + 1)
         self._arrived: dict[int, deque[tuple[Kind, Any]]] = {_START: deque()}  # by call, of those that are under way
+        self._speaking, self._ending, self._listening = Lock(), Lock(), Condition()
+        self._is_listened_to = False
         self._is_drawing = self._stopped = self._closed = False
-        descriptors = self._spawn()
-        try:
-            self._say(_START, "start", (*descriptors, name, options))
+        descriptors = self._spawn(share)
+        with self._ended_on_failure():
+            if share is not None and share.cores:
+                # Before it is told what to load: what libraries make of the number of cores, they make when loaded.
+                os.sched_setaffinity(self._process.pid, share.cores)
+            fitted = options if share is None else share.fitted(options)
+            self._say(_START, "start", (*descriptors, name, fitted))
+        if is_awaited:
+            self.await_start()
+
+    def await_start(self) -> None:
+        """Wait until the engine is ready. Raises what starting it raises; its process is then gone."""
+        with self._ended_on_failure():
             self._started = self._result(_START)
-        except EngineProcessError as error:
-            self._end(_SECONDS_TO_GIVE_UP)
-            raise EngineStartError(
-                f"the engine could not start: {error}", hint="its log says more; free memory, or ask for less of it"
-            ) from error
-        except BaseException:
-            self._end(_SECONDS_TO_GIVE_UP)
-            raise
+
+    @property
+    def events(self) -> Connection:
+        """Where the child's words come in: to be waited for beside those of others."""
+        return self._events
+
+    @property
+    def pid(self) -> int:
+        """The child's process."""
+        return self._process.pid
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the child is no more."""
+        return self._closed or self._process.poll() is not None
 
     @property
     def info(self) -> EngineInfo:
@@ -93,9 +121,10 @@ class EngineProcess:
             self._process.send_signal(STOP)
 
     def close(self) -> None:
-        if not self._closed:
-            self.stop()
-            self._end(_SECONDS_TO_CLOSE)
+        with self._ending:  # who comes second waits until it has ended
+            if not self._closed:
+                self.stop()
+                self._end(_SECONDS_TO_CLOSE)
 
     # ----------------------------------------------------------------------------------------------------- calls
 
@@ -128,35 +157,52 @@ class EngineProcess:
                 elif kind == "pull":
                     self._say(call, "requests", list(islice(requests, at_once)))
         except EngineProcessError:
-            if not (self._stopped and self._has_died):
+            if not (self._stopped and self.has_died):
                 raise
             # It died while it was being stopped: what it had not sent is missing, as after any stop.
         finally:
             self._is_drawing = False
             self._arrived.pop(call, None)
-            if kind != "done" and not self._has_died:
+            if kind != "done" and not self.has_died:
                 with suppress(EngineProcessError):
                     self._say(call, "abandon", ())
 
     def _say(self, call: int, what: str, value: object) -> None:
         try:
-            self._words.send((call, what, value))
+            with self._speaking:
+                self._words.send((call, what, value))
         except OSError as error:
             raise self._death() from error
 
     def _event(self, call: int) -> tuple[Kind, Any]:
         """The next event of a call; what comes for other calls waits for them, if they are still under way."""
         arrived = self._arrived[call]
-        while not arrived:
-            for of, kind, value in self._received():
-                if of in self._arrived:
-                    self._arrived[of].append((kind, value))
+        with self._listening:
+            while not arrived:
+                if self._is_listened_to:  # by another thread, which hears what comes for this one, too
+                    self._listening.wait()
+                else:
+                    self._listen()
         kind, value = arrived.popleft()
         if kind == "failed":
             raise unpacked(value)
         if kind == "died":
             raise EngineProcessError(value)
         return kind, value
+
+    def _listen(self) -> None:
+        """Take the child's next words, without the lock, and put each where it belongs."""
+        self._is_listened_to = True
+        self._listening.release()
+        try:
+            events = self._received()
+        finally:
+            self._listening.acquire()
+            self._is_listened_to = False
+            self._listening.notify_all()
+        for of, kind, value in events:
+            if of in self._arrived:
+                self._arrived[of].append((kind, value))
 
     def _received(self) -> list[Event]:
         try:
@@ -171,7 +217,20 @@ class EngineProcess:
 
     # --------------------------------------------------------------------------------------------------- process
 
-    def _spawn(self) -> tuple[int, int]:
+    @contextmanager
+    def _ended_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except EngineProcessError as error:
+            self._end(_SECONDS_TO_GIVE_UP)
+            raise EngineStartError(
+                f"the engine could not start: {error}", hint="its log says more; free memory, or ask for less of it"
+            ) from error
+        except BaseException:
+            self._end(_SECONDS_TO_GIVE_UP)
+            raise
+
+    def _spawn(self, share: Share | None) -> tuple[int, int]:
         """Start the child; gives the numbers of its ends of the pipe for events and of the lifeline."""
         read_words, write_words = os.pipe()
         read_events, write_events = os.pipe()
@@ -186,15 +245,12 @@ class EngineProcess:
                 stdin=read_words,
                 pass_fds=(write_events, read_lifeline),
                 start_new_session=True,
+                env={**os.environ, **(share.environment if share is not None else {})},
             )
         finally:
             for descriptor in (read_words, write_events, read_lifeline):
                 os.close(descriptor)
         return write_events, read_lifeline
-
-    @property
-    def _has_died(self) -> bool:
-        return self._closed or self._process.poll() is not None
 
     def _death(self) -> EngineProcessError:
         with suppress(subprocess.TimeoutExpired):
