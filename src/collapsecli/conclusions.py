@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from collapsecli.compared import Side
 from collapsecli.contrasts.drawn import Drawn
 from collapsecli.contrasts.groups import contrasts_of
+from collapsecli.embedding import embeddings_of
 from collapsecli.errors import UsageError
 from collapsecli.judge import judge
 from collapsecli.metrics.likelihood import surplus_p_value
@@ -20,10 +21,9 @@ from collapsecli.scoring import still_asked
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from collapsecli.records import Cell, CellResult, Equivalence, Rules, Scored
+    from collapsecli.embedding import Embeddings
+    from collapsecli.records import Cell, CellResult, Rules, Sameness, Scored
     from collapsecli.runs import Manifest, RunFolder
-
-    Equivalently = tuple[Equivalence, float | None]
 
 _MANY_UNFINISHED = 0.05  # thoughts cut off, as a share of all completions, from which on the report says so
 
@@ -37,6 +37,7 @@ class JudgedSide:
     rules: Mapping[str, Rules]
     run: RunFolder
     manifest: Manifest
+    embeddings: Embeddings | None = None
 
     def drawn(self, cells: Sequence[Cell]) -> Iterator[Drawn]:
         """Some of its cells with their draws, in their order."""
@@ -44,7 +45,8 @@ class JudgedSide:
         scores = self.run.scores()
         for cell, completions in self.run.completions(cells) if cells else ():
             scored = scores.get(cell.cell_id, ())
-            yield Drawn.of(known[cell.cell_id], completions, self.rules[cell.suite].alpha, scored)
+            alpha = self.rules[cell.suite].alpha
+            yield Drawn.of(known[cell.cell_id], completions, alpha, scored, self.embeddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Judged:
     manifest: Manifest
     results: tuple[CellResult, ...]
     rules: Mapping[str, Rules]
+    embeddings: Embeddings | None = None
 
     def sides(self) -> list[JudgedSide]:
         """The run's models with their adapters, each by itself, in the order of the plan."""
@@ -65,6 +68,7 @@ class Judged:
                 self.rules,
                 self.run,
                 self.manifest,
+                self.embeddings,
             )
             for sampled in dict.fromkeys(result.cell.sampled for result in self.results)
         ]
@@ -90,38 +94,43 @@ def sampled_name(model: str, adapter: str) -> str:
 def judged(
     run: RunFolder,
     rules: Callable[[Rules], Rules] | None = None,
-    equivalence: Equivalently | None = None,
+    equivalence: Sameness | None = None,
 ) -> Judged:
-    """Read, group, measure and judge a run's completions; nothing is written.
+    """Read, group, measure and judge a run's completions; nothing is written but embeddings that were missing.
 
-    `rules` and `equivalence` (with its threshold) replace what the suite said, for this judgement only.
-    Raises UsageError where there is no run, or where it has no classes that could be the equivalence.
+    `rules` and `equivalence` replace what the suite said, for this judgement only. Raises UsageError where there is no
+    run, or where it has no classes that could be the equivalence; and what `embeddings_of` raises.
     """
     manifest = run.manifest()
-    judged_by = {suite.name: rules(suite.rules) if rules else suite.rules for suite in manifest.suites}
+    judged_by = {suite: rules(own) if rules else own for suite, own in manifest.rules.items()}
     cells = tuple(_as_asked(cell, equivalence) for cell in manifest.cells)
+    embeddings = embeddings_of(run, cells)
     # Thousands of small problems: threads would spend their time waiting for each other.
     with threadpool_limits(1, "blas"):
-        results = judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores())
-    if equivalence is not None and equivalence[0] == "given" and not _has_classes(run, cells):
+        results = judge(run.completions(cells), lambda cell: judged_by[cell.suite], run.scores(), embeddings)
+    if equivalence is not None and equivalence.equivalence == "given" and not _has_classes(run, cells):
         raise UsageError(f"the completions of {run.path} came without classes", hint="exact, or lexical[=THRESHOLD]")
     # Of a family are all planned cells, those too for which nothing could be drawn.
     drawn = (result for result in results if result.cell.cell_id not in manifest.given_up)
-    return Judged(run, manifest, tuple(drawn), judged_by)
+    return Judged(run, manifest, tuple(drawn), judged_by, embeddings)
 
 
 def conclude(
     run: RunFolder,
     rules: Callable[[Rules], Rules] | None = None,
-    equivalence: Equivalently | None = None,
+    equivalence: Sameness | None = None,
 ) -> Conclusions:
     """Judge a run, hold its cells against each other, and write what they prove beside them."""
     found = judged(run, rules, equivalence)
     manifest, results = found.manifest, found.results
     cells, scores = tuple(result.cell for result in results), run.scores()
-    asked: dict[str, list[Scored]] = {cell.cell_id: still_asked(cell, scores.get(cell.cell_id, ())) for cell in cells}
+    asked: dict[str, list[Scored]] = {
+        cell.cell_id: still_asked(cell, scores[cell.cell_id]) for cell in cells if cell.cell_id in scores
+    }
     with threadpool_limits(1, "blas"):
-        contrasts = contrasts_of(results, run.completions, lambda cell: found.rules[cell.suite], asked)
+        contrasts = contrasts_of(
+            results, run.completions, lambda cell: found.rules[cell.suite], asked, found.embeddings
+        )
     planned, saved = _progress(run, results, as_sampled=rules is None and equivalence is None)
     draws = _all_draws(results)
     conclusions = Conclusions(
@@ -132,14 +141,20 @@ def conclude(
         engine=manifest.engine_versions,
         seed=manifest.seed,
         alpha=max(thresholds.alpha for thresholds in found.rules.values()),
-        planned=planned,
+        planned=planned + (manifest.joined.lacking if manifest.joined else 0),
         saved=saved,
         results=results,
         draws=draws,
         surplus_p_value=_surplus(draws),
-        notes=(*_engine_notes(manifest), *_branch_notes(manifest), *_thought_notes(results)),
+        notes=(
+            *_engine_notes(manifest),
+            *_slice_notes(manifest),
+            *_branch_notes(manifest),
+            *_thought_notes(results),
+            *(found.embeddings.notes if found.embeddings else ()),
+        ),
         rules=tuple(found.rules.items()),
-        contrasts=tuple(contrasts),
+        contrasts=contrasts,
     )
     try:
         run.write_conclusions(manifest, conclusions, summary_of(conclusions))
@@ -153,11 +168,11 @@ def _has_classes(run: RunFolder, cells: Sequence[Cell]) -> bool:
     return any(row.given is not None for _, completions in run.completions(cells) for row in completions)
 
 
-def _as_asked(cell: Cell, equivalence: tuple[Equivalence, float | None] | None) -> Cell:
+def _as_asked(cell: Cell, asked: Sameness | None) -> Cell:
     """The cell read by another equivalence; typed answers are the same if equal, unless classes were imported."""
-    if equivalence is None or (cell.answer.kind != "text" and equivalence[0] != "given"):
+    if asked is None or (cell.answer.kind != "text" and asked.equivalence != "given"):
         return cell
-    return replace(cell, equivalence=equivalence[0], threshold=equivalence[1])
+    return replace(cell, equivalence=asked.equivalence, threshold=asked.threshold, encoder=asked.encoder)
 
 
 def _progress(run: RunFolder, results: Sequence[CellResult], *, as_sampled: bool) -> tuple[int, int]:
@@ -169,11 +184,8 @@ def _progress(run: RunFolder, results: Sequence[CellResult], *, as_sampled: bool
         judged = sum(result.n_judged for result in results)
         return judged, judged
     kept = run.kept([result.cell for result in results])
-    saved = (
-        sum(1 for index, failed in kept[result.cell.cell_id].items() if index < result.needed and not failed)
-        for result in results
-    )
-    return sum(result.needed for result in results), sum(saved)
+    saved = sum(kept.saved(result.cell.cell_id, result.needed) for result in results)
+    return sum(result.needed for result in results), saved
 
 
 def _surplus(draws: DrawsCheck) -> float | None:
@@ -185,6 +197,14 @@ def _engine_notes(manifest: Manifest) -> Iterator[str]:
     for info in manifest.engine_infos:
         for note in info.notes:
             yield f"{info.model}: {note}" if len(manifest.engine_infos) > 1 else note
+
+
+def _slice_notes(manifest: Manifest) -> Iterator[str]:
+    """That this is not all of the run."""
+    if (part := manifest.slice) is not None:
+        yield f"slice {part.number} of {part.of} of run {manifest.run_id}: no flag is withheld before all are joined"
+    if manifest.joined is not None and manifest.joined.missing:
+        yield f"not all of {manifest.joined.of} slices are here: {', '.join(map(str, manifest.joined.missing))} missing"
 
 
 def _branch_notes(manifest: Manifest) -> Iterator[str]:

@@ -28,28 +28,26 @@ if TYPE_CHECKING:
     from collapsecli.records import Cell, Completion, Rules
 
 _TRIES = 3  # a failure that may go away is tried again this often in one sitting
+_THERE, _IN_FLIGHT = 1, 2  # what a draw is that is not missing
 
 
 @dataclass(slots=True)
 class _Track:
-    """One cell under way: which indices are there for good, which are being drawn, which failed and how often."""
+    """One cell under way: which of its draws are there for good, which are being made."""
 
     cell: Cell
     seed: int
     rules: Rules
     judged: bool  # whether its texts are needed while sampling goes on
     in_family: bool  # whether its flag may be withheld, and more draws taken for it
-    there: set[int] = field(default_factory=set)  # let go with the rows once nothing more can be asked
-    in_flight: set[int] = field(default_factory=set)
-    attempts: dict[int, int] = field(default_factory=dict)
-    tries: dict[int, int] = field(default_factory=dict)
+    draws: bytes | bytearray = b""  # a byte each, once there is any; let go once nothing more can be asked
     rows: dict[int, Completion] = field(default_factory=dict)
     look: int = 0  # which of its looks is being filled
     asked: int = -1  # up to which of its looks everything was asked for
     filled: int = 0  # how many of the draws that it needs are there
     evidence: Evidence | None = None
     closed: bool = False
-    waiting: list[_Track] = field(default_factory=list)  # cells that branch off this one, until they are planned
+    waiting: tuple[_Track, ...] = ()  # cells that branch off this one, until they are planned
     given_up: bool = False  # a branch that could not be planned: nothing is drawn for it
 
     @property
@@ -74,15 +72,16 @@ class _Track:
 
     def go_on(self, look: int) -> None:
         self.look, self.closed = look, False
-        self.filled = sum(index < self.needed for index in self.there)
+        self.filled = self.draws.count(_THERE, 0, self.needed)
+
+    def mark(self, index: int, draw: int) -> None:
+        if not isinstance(self.draws, bytearray):
+            self.draws = bytearray(self.cell.sampling.samples)
+        self.draws[index] = draw
 
     def missing(self, until: int) -> list[int]:
-        """Indices below `until` that are not there, are not being drawn and have not failed too often to go on."""
-        return [
-            index
-            for index in range(until)
-            if index not in self.there and index not in self.in_flight and self.tries.get(index, 0) < _TRIES
-        ]
+        """Indices below `until` that are neither there nor being drawn."""
+        return [index for index in range(until) if not self.draws[index]] if self.draws else list(range(until))
 
 
 class Schedule:
@@ -115,7 +114,9 @@ class Schedule:
             self._tracks[cell_id].given_up = self._tracks[cell_id].closed = True
         for track in self._tracks.values():
             if track.pending and track.cell.branch:
-                self._tracks[track.cell.branch.plain].waiting.append(track)
+                self._tracks[track.cell.branch.plain].waiting += (track,)
+        self._attempts: dict[tuple[str, int], int] = {}  # of draws that failed in a way that may pass
+        self._tries: dict[tuple[str, int], int] = {}  # those of this sitting
         self._is_transient = is_transient
         self._due: deque[_Track] = deque()
         self._later: list[tuple[int, int, _Track]] = []  # a heap: the next look that each open cell may come to need
@@ -132,22 +133,37 @@ class Schedule:
     def restore(
         self, kept: Mapping[str, Mapping[int, int]], judged: Iterable[tuple[Cell, Sequence[Completion]]] = ()
     ) -> None:
-        """Take over what earlier sittings left: {cell_id: {index: failed attempts}}, and the texts of judged cells."""
-        for cell, completions in judged:
-            rows = (completion for completion in completions if not self._is_transient(completion))
-            self._tracks[cell.cell_id].rows = {completion.sample_index: completion for completion in rows}
+        """Take over what earlier sittings left: {cell_id: {index: failed attempts}}, and the texts of judged cells.
+
+        A judged cell is looked at as its texts come, and they are let go where nothing can need them again.
+        """
         for cell_id, indices in kept.items():
-            track = self._tracks[cell_id]
-            track.there = {index for index, attempts in indices.items() if not attempts}
-            track.attempts = {index: attempts for index, attempts in indices.items() if attempts}
-        for track in self._tracks.values():
-            if not track.given_up:
-                track.go_on(0)
-        for track in self._tracks.values():
-            if not track.pending:
-                self._look(track)
+            for index, attempts in indices.items():
+                if attempts:
+                    self._attempts[cell_id, index] = attempts
+                else:
+                    self._tracks[cell_id].mark(index, _THERE)
+        unread = {cell.cell_id for cell in self.judged_cells}
+        for cell_id, track in self._tracks.items():
+            if cell_id not in unread:
+                self._begin(track)
+        for cell, completions in judged:
+            if cell.cell_id in unread:
+                unread.remove(cell.cell_id)
+                rows = (completion for completion in completions if not self._is_transient(completion))
+                track = self._tracks[cell.cell_id]
+                track.rows = {completion.sample_index: completion for completion in rows}
+                self._begin(track)
+        for cell_id in unread:
+            self._begin(self._tracks[cell_id])
         while self.complete and self._top_up():
             pass
+
+    def _begin(self, track: _Track) -> None:
+        if not track.given_up:
+            track.go_on(0)
+        if not track.pending:
+            self._look(track)
 
     @property
     def complete(self) -> bool:
@@ -162,7 +178,7 @@ class Schedule:
     @property
     def failed(self) -> int:
         """Draws that failed in a way that may pass."""
-        return sum(len(track.attempts) for track in self._tracks.values())
+        return len(self._attempts)
 
     @property
     def planned(self) -> int:
@@ -181,7 +197,7 @@ class Schedule:
 
     def failed_attempts(self, completion: Completion) -> int:
         """How often this draw failed before."""
-        return self._tracks[completion.cell_id].attempts.get(completion.sample_index, 0)
+        return self._attempts.get((completion.cell_id, completion.sample_index), 0)
 
     # --------------------------------------------------------------------------------------------- what is asked
 
@@ -204,17 +220,18 @@ class Schedule:
     def add(self, completion: Completion) -> None:
         """One more completion came back."""
         track, index = self._tracks[completion.cell_id], completion.sample_index
-        track.in_flight.discard(index)
+        draw = completion.cell_id, index
         self._outstanding -= 1
         if self._is_transient(completion):
-            track.attempts[index] = completion.attempt
-            track.tries[index] = track.tries.get(index, 0) + 1
+            track.mark(index, 0)
+            self._attempts[draw] = completion.attempt
+            self._tries[draw] = self._tries.get(draw, 0) + 1
             self._due.append(track)
             return
-        track.attempts.pop(index, None)
+        self._attempts.pop(draw, None)
         if track.closed and not track.may_reopen:
             return  # drawn ahead, and not needed
-        track.there.add(index)
+        track.mark(index, _THERE)
         track.filled += index < track.needed
         if track.keeps_texts:
             track.rows[index] = completion
@@ -223,7 +240,7 @@ class Schedule:
     def _next_due(self) -> SampleRequest | None:
         while self._due:
             track = self._due.popleft()
-            if not track.closed and (indices := track.missing(track.needed)):
+            if not track.closed and (indices := self._missing(track, track.needed)):
                 return self._asked(track, indices)
         return None
 
@@ -231,16 +248,26 @@ class Schedule:
         """The nearest look that nobody has asked for yet, of a cell that may come to need it."""
         while self._later and 0 < self._outstanding < room:
             draws, _, track = heapq.heappop(self._later)
-            if not track.closed and draws > track.cell.sampling.looks[track.asked] and (ahead := track.missing(draws)):
+            if (
+                not track.closed
+                and draws > track.cell.sampling.looks[track.asked]
+                and (ahead := self._missing(track, draws))
+            ):
                 return self._asked(track, ahead)
         return None
+
+    def _missing(self, track: _Track, until: int) -> list[int]:
+        """What a cell lacks of its first draws, without those that failed too often to go on."""
+        missing, cell_id = track.missing(until), track.cell.cell_id
+        return [index for index in missing if self._tries.get((cell_id, index), 0) < _TRIES] if self._tries else missing
 
     def _asked(self, track: _Track, indices: Sequence[int]) -> SampleRequest:
         looks = track.cell.sampling.looks
         track.asked = max(track.asked, next(at for at, draws in enumerate(looks) if draws > indices[-1]))
         if track.asked + 1 < len(looks):
             heapq.heappush(self._later, (looks[track.asked + 1], next(self._order), track))
-        track.in_flight.update(indices)
+        for index in indices:
+            track.mark(index, _IN_FLIGHT)
         self._outstanding += len(indices)
         return SampleRequest(track.cell, track.seed, tuple(indices))
 
@@ -256,13 +283,13 @@ class Schedule:
                 track.closed = True
                 self._plan_branches(track)
                 if not track.may_reopen:
-                    track.rows, track.there = {}, set()
+                    track.rows, track.draws = {}, b""
             else:
                 track.go_on(track.look + 1)
                 self._due.append(track)
 
     def _plan_branches(self, plain: _Track) -> None:
-        waiting, plain.waiting = plain.waiting, []
+        waiting, plain.waiting = plain.waiting, ()
         judged = [row for index, row in plain.rows.items() if index < plain.needed]
         for track in waiting:
             planned = branches.planned(track.cell, plain.cell, judged)

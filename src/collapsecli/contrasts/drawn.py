@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from collapsecli.judge import read_answer
+from collapsecli.judge import embed_of, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from collapsecli.modes import Embed, Vectors
     from collapsecli.records import Cell, CellResult, Completion, Scored
 
 
@@ -24,6 +25,7 @@ class Drawn:
     alpha: error rate of an interval about this cell, both sides together: at each of its looks so small that it holds
         wherever sampling ended.
     scored: texts whose probability after the cell's prompt is known: declared answers and roads.
+    vectors: those of its answers, where they are compared by embedding.
     """
 
     result: CellResult
@@ -31,10 +33,16 @@ class Drawn:
     lost: int
     alpha: float
     scored: tuple[Scored, ...] = ()
+    vectors: Vectors | None = None
 
     @classmethod
     def of(
-        cls, result: CellResult, completions: Sequence[Completion], alpha: float, scored: Sequence[Scored] = ()
+        cls,
+        result: CellResult,
+        completions: Sequence[Completion],
+        alpha: float,
+        scored: Sequence[Scored] = (),
+        vectors: Vectors | None = None,
     ) -> Drawn:
         """The draws of a cell up to the look at which it was judged; `alpha` is the error rate of the suite's rules."""
         judged = sorted(
@@ -42,7 +50,7 @@ class Drawn:
         )
         came_back = tuple(one for one in judged if one.error_kind is None)
         looks = len(result.cell.sampling.looks)
-        return cls(result, came_back, result.look - len(came_back), alpha / looks, tuple(scored))
+        return cls(result, came_back, result.look - len(came_back), alpha / looks, tuple(scored), vectors)
 
     def until(self, draws: int) -> Drawn:
         """The same cell with its first draws alone."""
@@ -64,6 +72,11 @@ class Drawn:
     def answers(self) -> tuple[str | None, ...]:
         """The answer of each completion."""
         return tuple(read_answer(self.cell, completion) for completion in self.completions)
+
+    @property
+    def embed(self) -> Embed | None:
+        """What gives the vectors of its answers; None without any."""
+        return embed_of(self.cell, self.vectors)
 
     @property
     def asked(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
-from dataclasses import replace
-from itertools import chain
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from collapsecli import verdict
 from collapsecli.contrasts.certainty import certainty
@@ -17,17 +19,20 @@ from collapsecli.contrasts.roads import roads
 from collapsecli.contrasts.sameness import copied, sameness
 from collapsecli.contrasts.temperature import temperature
 from collapsecli.contrasts.variants import variants
+from collapsecli.records import Contrast, Estimate
+from collapsecli.spilled import Spill, SpilledList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from collapsecli.records import Cell, CellResult, Completion, Contrast, Rules, Scored
+    from collapsecli.modes import Vectors
+    from collapsecli.records import Cell, CellResult, Completion, Rules, Scored
 
     Read = Callable[[Sequence[Cell]], Iterable[tuple[Cell, Sequence[Completion]]]]
 
 __all__ = ["Drawn", "contrasts_of"]
 
-_MOST_TEXTS = 1 << 16  # of all plain cells together that are held at once, to compare prompts
+_MOST_TEXTS = 1 << 15  # of all plain cells together that are held at once, to compare prompts
 _MOST_TEXTS_OF_A_CELL = 256
 
 
@@ -36,16 +41,18 @@ def contrasts_of(
     read: Read,
     rules_of: Callable[[Cell], Rules],
     scores: Mapping[str, Sequence[Scored]] | None = None,
-) -> list[Contrast]:
+    vectors: Vectors | None = None,
+) -> Sequence[Contrast]:
     """Every contrast of judged cells, model by model; `read` gives the completions of some of them, in their order.
 
     Rows with a p-value get a q-value: it is adjusted over all rows of its kind in the suite, of the same model.
+    They lie on disk: there are some for every prompt.
     """
-    found: list[Contrast] = []
+    found = _spilled()
     for model, adapter in dict.fromkeys(result.cell.sampled for result in results):
         of_model = [result for result in results if result.cell.sampled == (model, adapter)]
-        rows = _of_a_model(of_model, read, rules_of, scores or {})
-        found += [replace(row, model=model, adapter=adapter) for row in rows]
+        for row in _of_a_model(of_model, read, rules_of, scores or {}, vectors):
+            found.append(replace(row, model=model, adapter=adapter))
     return found
 
 
@@ -54,21 +61,25 @@ def _of_a_model(
     read: Read,
     rules_of: Callable[[Cell], Rules],
     scores: Mapping[str, Sequence[Scored]],
-) -> list[Contrast]:
+    vectors: Vectors | None,
+) -> Iterator[Contrast]:
     known = {result.cell.cell_id: result for result in results}
 
     def drawn(cells: Sequence[Cell]) -> Iterator[Drawn]:
         for cell, completions in read(cells) if cells else ():
-            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, scores.get(cell.cell_id, ()))
+            scored = scores.get(cell.cell_id, ())
+            yield Drawn.of(known[cell.cell_id], completions, rules_of(cell).alpha, scored, vectors)
 
     plain = _plain_cells([result.cell for result in results])
     kept = min(_MOST_TEXTS_OF_A_CELL, _MOST_TEXTS // max(len(plain), 1))
     prompts = [one.first(kept) for one in drawn(plain)]
-    rows = [
-        *chain.from_iterable(_of_a_prompt(cells, prompts, rules_of) for cells in _by_prompt(drawn, results)),
-        *_across_prompts(prompts),
-    ]
-    return _with_q_values(rows)
+    rows = _spilled()
+    for cells in _by_prompt(drawn, results):
+        for row in _of_a_prompt(cells, prompts, rules_of):
+            rows.append(row)
+    for row in _across_prompts(prompts):
+        rows.append(row)
+    yield from _with_q_values(rows)
 
 
 # ----------------------------------------------------------------------------------------------------- one prompt
@@ -185,14 +196,34 @@ def _grouped(cells: Sequence[Drawn], key: Callable[[Cell], Hashable]) -> list[li
     return list(groups.values())
 
 
-def _with_q_values(rows: Sequence[Contrast]) -> list[Contrast]:
+def _with_q_values(rows: Sequence[Contrast]) -> Iterator[Contrast]:
     families: dict[Hashable, list[int]] = defaultdict(list)
+    p_values, adjusted = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     for at, row in enumerate(rows):
         if row.p_value is not None:
             families[row.suite, row.kind].append(at)
-    adjusted = list(rows)
+            p_values[at] = row.p_value
     for places in families.values():
-        q_values = verdict.q_values([rows[at].p_value or 0.0 for at in places])
-        for at, q_value in zip(places, q_values, strict=True):
-            adjusted[at] = replace(rows[at], q_value=q_value)
-    return adjusted
+        adjusted[places] = verdict.q_values(p_values[places].tolist())
+    for row, q_value in zip(rows, adjusted.tolist(), strict=True):
+        yield row if math.isnan(q_value) else replace(row, q_value=q_value)
+
+
+# --------------------------------------------------------------------------------------------------------- on disk
+
+
+_NAMES = tuple(field.name for field in fields(Contrast) if field.name != "estimate")
+
+
+def _spilled() -> SpilledList[Contrast]:
+    return SpilledList(Spill(_packed, _unpacked))
+
+
+def _packed(row: Contrast) -> object:
+    estimate = row.estimate.value, row.estimate.low, row.estimate.high
+    return estimate, tuple(getattr(row, name) for name in _NAMES)
+
+
+def _unpacked(packed: tuple[tuple[float | None, ...], tuple[Any, ...]]) -> Contrast:
+    estimate, values = packed
+    return Contrast(estimate=Estimate(*estimate), **dict(zip(_NAMES, values, strict=True)))

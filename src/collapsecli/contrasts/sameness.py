@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import partial
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -106,7 +107,12 @@ def _texts(drawn: Drawn, look: int) -> list[_Text | None]:
 def _read(completion: Completion) -> _Text:
     text = canonical(completion.text)
     whole = finished(completion.text, cut=completion.finish_reason == "length")
-    return _Text(completion.text, text, tuple(words_of(text)), tuple(words_of(canonical(whole[-1]))) if whole else ())
+    return _Text(completion.text, text, _words(text), _words(canonical(whole[-1])) if whole else ())
+
+
+def _words(text: str) -> Words:
+    """The words of a text, each there once however many texts say it."""
+    return tuple(map(intern, words_of(text)))
 
 
 def _holds_texts(drawn: Drawn) -> bool:

@@ -120,7 +120,12 @@ def _row(
 def _point(drawn: Drawn, reference: Drawn, centre: str) -> _Point:
     forms = _forms(drawn)
     same = modes.same_as(
-        centre, list(forms.values()), _equivalence(drawn.cell), prompt=drawn.asked, threshold=drawn.cell.threshold
+        centre,
+        list(forms.values()),
+        _equivalence(drawn.cell),
+        prompt=drawn.asked,
+        threshold=drawn.cell.threshold,
+        embed=drawn.embed,
     )
     leads = bool(same[list(forms).index(drawn.result.modes[0].sample_index)])
     hits = int(same.sum())
@@ -148,12 +153,12 @@ def _centre(reference: Drawn) -> str:
     """
     forms, cell = _forms(reference), reference.cell
     shown = forms[reference.result.modes[0].sample_index]
-    if _equivalence(cell) != "lexical":
-        return shown
-    said = list(forms.values())
-    grouping = modes.relate(said, "lexical", prompt=reference.asked, threshold=cell.threshold).group()
+    said, equivalence = list(forms.values()), _equivalence(cell)
+    grouping = modes.relate(
+        said, equivalence, prompt=reference.asked, threshold=cell.threshold, embed=reference.embed
+    ).group()
     if grouping.alike is None:
-        raise ValueError("a lexical relation says which texts are alike")
+        return shown
     distinct = list(dict.fromkeys(said))
     neighbours = grouping.alike[:, grouping.texts].sum(axis=1)
     return distinct[int(np.where(grouping.alike[distinct.index(shown)], neighbours, 0).argmax())]

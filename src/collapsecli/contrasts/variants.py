@@ -121,7 +121,7 @@ class Pool:
         look = min(one.result.look for one in cells)
         draws = [_readable_draws(one) for one in cells]
         answers = [answer for of_cell in draws for _, answer in of_cell if answer is not None]
-        grouping = _related([one.cell for one in cells], answers, [one.asked for one in cells])
+        grouping = _related(cells, answers)
         numbers = grouping.labels if grouping.transitive else grouping.texts
         waiting = iter(numbers.tolist())
         own = [
@@ -184,14 +184,15 @@ def _readable_draws(drawn: Drawn) -> list[tuple[int, str | None]]:
     return [(index, answer) for index, is_lost, answer in draws if is_lost or answer is not None]
 
 
-def _related(cells: Sequence[Cell], answers: Sequence[str], asked: Sequence[str]) -> Grouping:
+def _related(cells: Sequence[Drawn], answers: Sequence[str]) -> Grouping:
     """The answers of several cells of one prompt; imported classes are those of one cell, and no guide to another's."""
-    first = cells[0]
+    first, asked = cells[0].cell, [one.asked for one in cells]
     if first.answer.kind != "text":
         return modes.relate(answers, "exact").group()
     equivalence = "exact" if first.equivalence == "given" else first.equivalence
     texts = [modes.canonical(answer) for answer in answers]
-    return modes.relate(texts, equivalence, prompt="\n".join(asked), threshold=first.threshold).group()
+    embed = cells[0].embed
+    return modes.relate(texts, equivalence, prompt="\n".join(asked), threshold=first.threshold, embed=embed).group()
 
 
 # ---------------------------------------------------------------------------------------------------------- numbers

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from collapsecli import verdict
 from collapsecli.judge import probabilities
@@ -14,21 +15,27 @@ from collapsecli.judge.exhibits import modes_of, most_frequent_unread
 from collapsecli.judge.family import family_of, kept_by_family
 from collapsecli.judge.looks import look_alpha, look_at, sharpened, weigh, whole_looks
 from collapsecli.judge.reading import is_unfinished_thought, read_cell
+from collapsecli.judge.resting import RestingResults
 from collapsecli.metrics import measure
 from collapsecli.metrics.categorical import draws_to_settle
+from collapsecli.metrics.embedding import closeness
 from collapsecli.metrics.expected import fit
 from collapsecli.metrics.prefix import opening
+from collapsecli.modes import vectors_of
 from collapsecli.records import CellResult, Estimate, TextAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from collapsecli.judge.family import Claim
     from collapsecli.judge.looks import Evidence
     from collapsecli.judge.reading import Reading
     from collapsecli.metrics import Sample
+    from collapsecli.modes import Vectors
     from collapsecli.records import Cell, Completion, Rules, Scored, VerdictLabel
 
 _CELLS_AT_ONCE = 64  # their relations of texts are held at once
+_COMPLETIONS_AT_ONCE = 4096
 _OTHER_THRESHOLDS = (-0.1, 0.1)
 
 
@@ -36,23 +43,30 @@ def judge(
     cells: Iterable[tuple[Cell, Sequence[Completion]]],
     rules_of: Callable[[Cell], Rules],
     scores: Mapping[str, Sequence[Scored]] | None = None,
+    vectors: Vectors | None = None,
 ) -> list[CellResult]:
     """Judge all planned cells of a run from their completions, in any order; results in the order of the cells.
 
     Completions that failed, and planned ones that are not there, are lost: they are no answers, and they count
     against every claim. Mode mass and the other numbers of modes are of the readable answers; `seen_mass` and the
-    probabilities are of all completions. `scores` are texts of each cell whose probability is known without a draw.
+    probabilities are of all completions. `scores` are texts of each cell whose probability is known without a draw,
+    `vectors` those of answers that are compared by embedding.
     Raises ValueError if two completions of a cell have the same sample index.
     """
-    trials = [trial for block in _blocks(cells) for trial in _tried(block, rules_of, scores or {})]
+    resting = RestingResults()
+    trials = [
+        trial.rest(resting) for block in _blocks(cells) for trial in _tried(block, rules_of, scores or {}, vectors)
+    ]
     for family in dict.fromkeys(family_of(trial.cell) for trial in trials):
-        _settle([trial for trial in trials if family_of(trial.cell) == family])
+        _settle([trial for trial in trials if family_of(trial.cell) == family], resting)
     return [trial.result for trial in trials]
 
 
-def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> CellResult:
+def judge_cell(
+    cell: Cell, completions: Sequence[Completion], rules: Rules, vectors: Vectors | None = None
+) -> CellResult:
     """Judge one cell alone."""
-    return judge([(cell, completions)], lambda _: rules)[0]
+    return judge([(cell, completions)], lambda _: rules, vectors=vectors)[0]
 
 
 # ---------------------------------------------------------------------------------------------------------- cells
@@ -62,21 +76,46 @@ def judge_cell(cell: Cell, completions: Sequence[Completion], rules: Rules) -> C
 class _Trial:
     """A cell on its way to a verdict. Its reading is let go once no look is left that could be asked for."""
 
-    cell: Cell
-    rules: Rules
-    looks: tuple[int, ...]
-    reading: Reading | None
-    evidence: Evidence | None
     result: CellResult
+    rules: Rules
+    looks: tuple[int, ...] = ()
+    reading: Reading | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def cell(self) -> Cell:
+        return self.result.cell
+
+    @property
+    def claim(self) -> Claim | None:
+        """What it says to its family; nothing where no claim was tested."""
+        return None if self.result.p_value is None else self.result
 
     @property
     def looks_left(self) -> tuple[int, ...]:
         return tuple(look for look in self.looks if self.evidence and look > self.evidence.draws)
 
+    def rest(self, resting: RestingResults) -> _Trial:
+        """Let go what its family cannot ask for again."""
+        self.result = resting.lay_down(self.result)
+        if self.result.flag != "flagged" or not self.looks_left:
+            self.looks, self.reading, self.evidence = (), None, None
+        return self
+
 
 def _blocks(cells: Iterable[tuple[Cell, Sequence[Completion]]]) -> Iterator[list[tuple[Cell, Sequence[Completion]]]]:
-    waiting = iter(cells)
-    while block := list(islice(waiting, _CELLS_AT_ONCE)):
+    """Some cells at a time. A block is emptied before the next one is read: two are never held."""
+    block: list[tuple[Cell, Sequence[Completion]]] = []
+    held = 0
+    for cell, completions in cells:
+        block.append((cell, completions))
+        held += len(completions)
+        del completions
+        if len(block) == _CELLS_AT_ONCE or held >= _COMPLETIONS_AT_ONCE:
+            yield block
+            block.clear()
+            held = 0
+    if block:
         yield block
 
 
@@ -84,9 +123,10 @@ def _tried(
     block: Sequence[tuple[Cell, Sequence[Completion]]],
     rules_of: Callable[[Cell], Rules],
     scores: Mapping[str, Sequence[Scored]],
+    vectors: Vectors | None,
 ) -> Iterator[_Trial]:
     """Judge some cells, their numbers measured all at once: that is far cheaper than one by one."""
-    readings = [read_cell(cell, completions, scores.get(cell.cell_id, ())) for cell, completions in block]
+    readings = [read_cell(cell, completions, scores.get(cell.cell_id, ()), vectors) for cell, completions in block]
     decided = [_decided_early(reading, rules_of(reading.cell)) for reading in readings]
     samples = [
         reading.sample(
@@ -102,10 +142,7 @@ def _tried(
         if evidence is None and reading.drawn and verdict.has_verdict(reading.cell.sampling):
             evidence = weigh(reading, sample, numbers, rules)
         evidence, result = _concluded(reading, sample, numbers, rules, evidence)
-        trial = _Trial(reading.cell, rules, whole_looks(reading), reading, evidence, result)
-        if result.flag != "flagged" or not trial.looks_left:
-            trial.reading = None
-        yield trial
+        yield _Trial(result, rules, whole_looks(reading), reading, evidence)
 
 
 def _decided_early(reading: Reading, rules: Rules) -> Evidence | None:
@@ -127,17 +164,18 @@ def _looked(reading: Reading, looks: Sequence[int], rules: Rules) -> Evidence:
 # ----------------------------------------------------------------------------------------------------------- family
 
 
-def _settle(trials: Sequence[_Trial]) -> None:
+def _settle(trials: Sequence[_Trial], resting: RestingResults) -> None:
     """Withhold the flags that the family does not keep, after the further looks that sampling took for them."""
     while True:
         q_values, withheld = kept_by_family(
-            [trial.cell for trial in trials], [trial.evidence for trial in trials], trials[0].rules
+            [trial.cell for trial in trials], [trial.claim for trial in trials], trials[0].rules
         )
         again = [trial for trial, is_withheld in zip(trials, withheld, strict=True) if is_withheld and trial.reading]
         if not again:
             break
         for trial in again:
             _take_next_look(trial)
+            trial.rest(resting)
     for trial, q_value, is_withheld in zip(trials, q_values, withheld, strict=True):
         trial.result = replace(trial.result, q_value=q_value)
         if is_withheld:
@@ -155,8 +193,6 @@ def _take_next_look(trial: _Trial) -> None:
     sample = reading.sample(trial.evidence.draws, look_alpha(trial.cell, trial.rules))
     numbers = {name: estimates[0] for name, estimates in measure([sample]).items()}
     trial.evidence, trial.result = _concluded(reading, sample, numbers, trial.rules, trial.evidence)
-    if not trial.looks_left:
-        trial.reading = None
 
 
 # --------------------------------------------------------------------------------------------------------- one cell
@@ -203,6 +239,7 @@ def _result(
             **_counted(measured, evidence, reading.cell),
             **known.metrics,
             **_of_declared(reading, draws, sample.alpha, measured["mode_mass"]),
+            **_of_vectors(reading, sample),
             "opening_tokens": parting.shared_tokens,
             "first_token_collision": Estimate(parting.first_token_collision),
         },
@@ -255,6 +292,16 @@ def _of_declared(reading: Reading, draws: int, alpha: float, mass: Estimate) -> 
     if found.n < len(weights):
         distance = replace(distance, value=None)
     return {"fit_p_value": Estimate(p_value), "total_variation": distance}
+
+
+def _of_vectors(reading: Reading, sample: Sample) -> dict[str, Estimate]:
+    """How close the readable answers lie, where an encoder says it."""
+    vectors = vectors_of(reading.relation)
+    if vectors is None:
+        return {}
+    counts = np.bincount(reading.relation.texts[: sample.read], minlength=len(vectors))
+    said = np.flatnonzero(counts)
+    return closeness(vectors[said], counts[said], sample.alpha, sample.lost)
 
 
 def _next_look(cell: Cell, draws: int) -> int:

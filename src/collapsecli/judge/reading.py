@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from collapsecli.metrics.text import distinct_in_subsets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collapsecli.modes import Grouping, Relation
+    from collapsecli.modes import Embed, Grouping, Relation, Vectors
     from collapsecli.records import Cell, Completion, Scored
 
 
@@ -81,8 +82,10 @@ class Reading:
         return replace(self, relation=_relate(replace(self.cell, equivalence="lexical", threshold=None), self))
 
 
-def read_cell(cell: Cell, completions: Sequence[Completion], scored: Sequence[Scored] = ()) -> Reading:
-    """Read one cell's completions, given in any order.
+def read_cell(
+    cell: Cell, completions: Sequence[Completion], scored: Sequence[Scored] = (), vectors: Vectors | None = None
+) -> Reading:
+    """Read one cell's completions, given in any order; `vectors` where its answers are compared by embedding.
 
     Raises ValueError if two completions have the same sample index.
     """
@@ -98,7 +101,7 @@ def read_cell(cell: Cell, completions: Sequence[Completion], scored: Sequence[Sc
         and (answer := answers.read(cell.answer, one.text, truncated=False)) is not None
     )
     reading = Reading(cell, drawn, said, none_yet, usable)
-    return replace(reading, relation=_relate(cell, reading))
+    return replace(reading, relation=_relate(cell, reading, vectors))
 
 
 def is_unfinished_thought(completion: Completion) -> bool:
@@ -113,7 +116,12 @@ def read_answer(cell: Cell, completion: Completion) -> str | None:
     return answers.read(cell.answer, completion.text, completion.finish_reason == "length")
 
 
-def _relate(cell: Cell, reading: Reading) -> Relation:
+def embed_of(cell: Cell, vectors: Vectors | None) -> Embed | None:
+    """What gives the vectors of a cell's answers; None without any."""
+    return None if vectors is None else partial(vectors.of, cell.encoder)
+
+
+def _relate(cell: Cell, reading: Reading, vectors: Vectors | None = None) -> Relation:
     """Free text by the cell's equivalence; typed answers are canonical already, and the same only if equal."""
     readable = [(c, answer) for c, answer in zip(reading.drawn, reading.answers, strict=True) if answer is not None]
     said = [answer for _, answer in readable]
@@ -122,7 +130,8 @@ def _relate(cell: Cell, reading: Reading) -> Relation:
     if cell.answer.kind != "text":
         return modes.relate(said, "exact")
     canonical = [modes.canonical(text) for text in said]
-    return modes.relate(canonical, cell.equivalence, prompt=_asked(cell), threshold=cell.threshold)
+    embed = embed_of(cell, vectors)
+    return modes.relate(canonical, cell.equivalence, prompt=_asked(cell), threshold=cell.threshold, embed=embed)
 
 
 def _asked(cell: Cell) -> str:

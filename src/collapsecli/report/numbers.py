@@ -30,6 +30,11 @@ _NUMBERS: tuple[tuple[str, int, str, Callable[[Estimate], str]], ...] = (
     ("sure", 4, "near_certain", lambda estimate: _hundredths(estimate.value)),
     ("shared", 6, "opening_tokens", lambda estimate: number(estimate.value)),
 )
+# Where answers were embedded, these come first.
+_OF_EMBEDDINGS: tuple[tuple[str, int, str, Callable[[Estimate], str]], ...] = (
+    ("cosine", 13, "mean_cosine", lambda estimate: _with_ends(estimate, _cosine)),
+    ("N2 cosine", 13, "embedding_modes", lambda estimate: _with_ends(estimate, number)),
+)
 _LEGEND = (
     "distinct@10: different answers among ten. N1: modes by entropy, from counts, which miss rare ones. seen: "
     "probability that a next draw was seen before, from counts; exact: from probabilities. nats: entropy of the "
@@ -37,11 +42,18 @@ _LEGEND = (
     "share before they part. With all ends: cells.parquet."
 )
 
+_LEGEND_OF_EMBEDDINGS = (
+    "cosine: of the embeddings of two completions, on average; N2 cosine: one over its mean square. Both depend on the "
+    "encoder: docs/embedding.md. "
+)
+
 
 def number_blocks(results: Sequence[CellResult], names: Mapping[str, str], width: int) -> list[Text | Padding]:
     """The numbers of every cell as lines for a screen of `width` columns: as many as fit, the first ones first."""
+    embedded = any(result.metric("mean_cosine").value is not None for result in results)
     columns = [
-        Column(heading, size, right=True, show=_shower(metric, write)) for heading, size, metric, write in _NUMBERS
+        Column(heading, size, right=True, show=_shower(metric, write))
+        for heading, size, metric, write in ((*_OF_EMBEDDINGS, *_NUMBERS) if embedded else _NUMBERS)
     ]
     named = max(8, min(max(map(cell_len, names.values())), width - sum(column.width + 1 for column in columns)))
     while sum(column.width + 1 for column in columns) + named > width:
@@ -50,7 +62,8 @@ def number_blocks(results: Sequence[CellResult], names: Mapping[str, str], width
     columns = [cell, *columns]
     headings = line([Text(column.heading, "dim") for column in columns], columns)
     lines = [line([column.show(result) for column in columns], columns) for result in results]
-    return [Text(), headings, *lines, Text(_LEGEND, "dim"), *_why_absent(results)]
+    legend = Text((_LEGEND_OF_EMBEDDINGS if embedded else "") + _LEGEND, "dim")
+    return [Text(), headings, *lines, legend, *_why_absent(results)]
 
 
 def _why_absent(results: Sequence[CellResult]) -> list[Text]:
@@ -73,6 +86,10 @@ def _hundredths(value: float | None) -> str:
 
 def _at_least(value: float | None, write: Callable[[float | None], str]) -> str:
     return "–" if value is None else f"≥{write(value)}"
+
+
+def _cosine(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("0.", ".", 1)
 
 
 def _with_ends(estimate: Estimate, write: Callable[[float | None], str]) -> str:

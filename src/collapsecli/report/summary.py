@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collapsecli.records import Conclusions, Contrast
+    from collections.abc import Callable
+
+    from collapsecli.records import CellResult, Conclusions, Contrast
+
+Item = TypeVar("Item")
 
 
 def summary_of(conclusions: Conclusions) -> dict[str, object]:
@@ -28,21 +33,40 @@ def summary_of(conclusions: Conclusions) -> dict[str, object]:
         "flags": {flag: flags.count(flag) for flag in ("flagged", "open", "expected")},
         "verdicts": {str(verdict): verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
         "draws": {**asdict(conclusions.draws), "surplus_p_value": conclusions.surplus_p_value},
-        "cells": [
-            {
-                "cell_id": result.cell.cell_id,
-                "n": result.n,
-                "n_valid": result.n_valid,
-                "mode": result.modes[0].text if result.modes else None,
-                "mode_mass": result.mode_mass.value,
-                "mode_mass_low": result.mode_mass.low,
-                "mode_mass_high": result.mode_mass.high,
-                "verdict": result.verdict,
-                "flag": result.flag,
-            }
-            for result in conclusions.results
-        ],
-        "contrasts": [_contrast(row) for row in conclusions.contrasts],
+        "cells": _Said(conclusions.results, _cell),
+        "contrasts": _Said(conclusions.contrasts, _contrast),
+    }
+
+
+class _Said(Sequence[dict[str, object]], Generic[Item]):
+    """Items in words, each when it is looked at: of thousands of cells one is held."""
+
+    def __init__(self, items: Sequence[Item], said: Callable[[Item], dict[str, object]]) -> None:
+        self._items, self._said = items, said
+
+    @overload
+    def __getitem__(self, at: int) -> dict[str, object]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[dict[str, object]]: ...
+    def __getitem__(self, at: int | slice) -> dict[str, object] | list[dict[str, object]]:
+        return list(map(self._said, self._items[at])) if isinstance(at, slice) else self._said(self._items[at])
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def _cell(result: CellResult) -> dict[str, object]:
+    """A cell in a few of the words of cells.parquet."""
+    return {
+        "cell_id": result.cell.cell_id,
+        "n": result.n,
+        "n_valid": result.n_valid,
+        "mode": result.modes[0].text if result.modes else None,
+        "mode_mass": result.mode_mass.value,
+        "mode_mass_low": result.mode_mass.low,
+        "mode_mass_high": result.mode_mass.high,
+        "verdict": result.verdict,
+        "flag": result.flag,
     }
 
 

@@ -20,7 +20,7 @@ from collapsecli.report.wording import cell_names, p_value
 from collapsecli.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from collapsecli.records import Cell, CellResult, Conclusions, Estimate, Mode
 
@@ -40,30 +40,36 @@ _SEVERAL = 2  # models of a run
 _MOST_QUOTED = 12  # flagged cells that are quoted below the table
 
 
-def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False) -> list[Text | Padding]:
-    """The report of a run as blocks for a screen of `width` columns, at least 60; with all `numbers` if asked for."""
+def report_blocks(conclusions: Conclusions, width: int, *, numbers: bool = False) -> Iterator[Text | Padding]:
+    """The report of a run as blocks for a screen of `width` columns, at least 60; with all `numbers` if asked for.
+
+    Each is made when it is asked for: a line for each of thousands of cells is much to hold.
+    """
     models = conclusions.by_model()
-    blocks: list[Text | Padding] = []
+    yield from _models(conclusions, models)
+    last: Text | Padding | None = None
     for of_model in models:
-        is_open = blocks and str(blocks[-1])  # else it ends with a blank line of its own
-        blocks += [*([Text()] if is_open else []), *_of_a_model(of_model, width, numbers=numbers)]
-    return [*_models(conclusions, models), *blocks, *_quality(conclusions), *_way_on(conclusions)]
+        if last is not None and str(last):  # else it ends with a blank line of its own
+            yield Text()
+        for last in _of_a_model(of_model, width, numbers=numbers):
+            yield last
+    yield from _quality(conclusions)
+    yield from _way_on(conclusions)
 
 
-def _of_a_model(conclusions: Conclusions, width: int, *, numbers: bool) -> list[Text | Padding]:
+def _of_a_model(conclusions: Conclusions, width: int, *, numbers: bool) -> Iterator[Text | Padding]:
     """What was sampled of one model."""
     results = sorted(conclusions.results, key=_badness)
-    return [
-        *_heading(conclusions, results),
-        Text(),
-        *_table(results, _columns(results, width), width, named=1),
-        *_quotes(results),
-        *_declared(results, width),
-        *contrast_blocks(conclusions, width),
-        *(number_blocks(results, cell_names(results), width) if numbers else []),
-        Text(),
-        *_open(results),
-    ]
+    yield from _heading(conclusions, results)
+    yield Text()
+    yield from _table(results, _columns(results, width), width, named=1)
+    yield from _quotes(results)
+    yield from _declared(results, width)
+    yield from contrast_blocks(conclusions, width)
+    if numbers:
+        yield from number_blocks(results, cell_names(results), width)
+    yield Text()
+    yield from _open(results)
 
 
 def _models(conclusions: Conclusions, models: Sequence[Conclusions]) -> list[Text]:
@@ -80,7 +86,7 @@ def _models(conclusions: Conclusions, models: Sequence[Conclusions]) -> list[Tex
     return [*lines, *_incomplete(conclusions), Text()]
 
 
-def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int, named: int = 0) -> list[Text]:
+def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int, named: int = 0) -> Iterator[Text]:
     """One line a cell, whose name is in the column `named`.
 
     A name that would look like another one when it is cut stands whole on a line above its own.
@@ -88,12 +94,11 @@ def _table(results: Sequence[CellResult], columns: Sequence[Column], width: int,
     names = cell_names(results)
     shown = {cell_id: shortened(name, columns[named].width) for cell_id, name in names.items()}
     looks = Counter(shown.values())
-    lines = [line([Text(column.heading, "dim") for column in columns], columns)]
+    yield line([Text(column.heading, "dim") for column in columns], columns)
     for result in results:
         if looks[shown[result.cell.cell_id]] > 1:
-            lines.append(Text(f"  {shortened(names[result.cell.cell_id], width - 2)}", "dim", no_wrap=True))
-        lines.append(line([column.show(result) for column in columns], columns))
-    return lines
+            yield Text(f"  {shortened(names[result.cell.cell_id], width - 2)}", "dim", no_wrap=True)
+        yield line([column.show(result) for column in columns], columns)
 
 
 def _badness(result: CellResult) -> tuple[int, float]:
@@ -142,10 +147,10 @@ def _completions(count: int) -> str:
 def _unusual_equivalences(results: Sequence[CellResult]) -> list[str]:
     """How texts were compared, where that is not the default."""
     cells = [result.cell for result in results if result.cell.answer.kind == "text"]
-    named = dict.fromkeys((cell.equivalence, cell.threshold) for cell in cells)
+    named = dict.fromkeys(cell.sameness for cell in cells)
     return [
-        name if threshold is None else f"{name} {threshold:g}"
-        for name, threshold in named
+        " ".join(filter(None, [name, "" if threshold is None else f"{threshold:g}", encoder and f"by {encoder}"]))
+        for name, threshold, encoder in named
         if (name, threshold) != ("lexical", None)
     ]
 
@@ -416,12 +421,11 @@ def _legend(conclusions: Conclusions) -> str:
     level = f"{100 * (1 - conclusions.alpha):g} %"
     fragile = any(result.fragile for result in conclusions.results)
     exact = any(result.metric("mode_mass_certain").low for result in conclusions.results)
-    lexical = any(
-        result.cell.answer.kind == "text" and result.cell.equivalence == "lexical" for result in conclusions.results
-    )
+    compared_by = {result.cell.equivalence for result in conclusions.results if result.cell.answer.kind == "text"}
     return (
         f"mode mass: share of the most frequent answer, {level} interval. modes: effective number of answers"
-        + ("; ~ by shared words, not by meaning, and without interval" if lexical else "")
+        + ("; ~ by shared words, not by meaning, and without interval" if "lexical" in compared_by else "")
+        + ("; ~ by an encoder's cosine, and without interval" if "embedding" in compared_by else "")
         + (". exact (from 100 columns on): the mode's mass from probabilities; the verdict uses both" if exact else "")
         + (
             ". Against what was declared: distance is total variation, 0 to 1, p of a fair cell; neither decides"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -19,29 +18,33 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(aside)
-        with _opened(aside, os.O_RDONLY) as descriptor:
-            os.fsync(descriptor)
+        synced(aside)
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as directory:
-        os.fsync(directory)
+    synced(path.parent)
 
 
 def write_text_whole(path: Path, text: str) -> None:
     """`write_whole` for a small text."""
-    write_whole(path, lambda aside: _write_text(aside, text))
+    write_pieces_whole(path, (text,))
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def write_pieces_whole(path: Path, pieces: Iterable[str]) -> None:
+    """`write_whole` for a text that is too long to be held."""
+    write_whole(path, lambda aside: _write_pieces(aside, pieces))
 
 
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags)
+def _write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)
+
+
+def synced(path: Path) -> None:
+    """Wait until the disk holds a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield descriptor
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

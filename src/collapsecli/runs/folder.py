@@ -14,14 +14,15 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from collapsecli.errors import IncompleteError, UsageError
-from collapsecli.runs.durable import write_text_whole, write_whole
-from collapsecli.runs.manifest import Manifest, manifest_json, read_manifest
+from collapsecli.runs.durable import write_pieces_whole, write_text_whole, write_whole
+from collapsecli.runs.located import IDENTITY, locate
+from collapsecli.runs.manifest import Manifest, manifest_pieces, read_manifest
+from collapsecli.runs.memory import hand_back_memory
 from collapsecli.runs.rows import (
     JUDGED_COLUMNS,
     cells_table,
@@ -33,23 +34,31 @@ from collapsecli.runs.rows import (
     scores_table,
 )
 from collapsecli.runs.shards import ShardWriter, broken_files, read_whole, write_row_groups, write_rows
-from collapsecli.runs.tables import SAMPLES, SCHEMA_VERSION, SCORES, arrow_schema
+from collapsecli.runs.streamed import in_blocks, json_pieces
+from collapsecli.runs.tables import CELLS, CONTRASTS, MODES, SAMPLES, SCHEMA_VERSION, SCORES, arrow_schema
+from collapsecli.spilled import MOST_RECENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from collapsecli.records import Cell, Completion, Conclusions, Scored
+    from collapsecli.runs.located import Kept, Located
+    from collapsecli.runs.tables import Column
 
-# A failure of this kind may go away: its draw is tried again, with its own seed. Every other failure stays.
-TRANSIENT = frozenset({"connection", "engine", "rate_limit", "server", "timeout"})
+Item = TypeVar("Item")
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # What a disk says when neither the program nor its user is at fault: once it is mended, the run goes on.
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 _BEFORE_A_RUN = frozenset({".lock", "log.txt"})  # what a run that could not start leaves
-_SCORED_BY = "scored_by"  # in the metadata of scores.parquet
-_ROW_GROUP_ROWS = 16_384
+_SLICES = "slices"
+_IN_SLICES = re.compile(r"[0-9]+-of-[0-9]+|\.?cluster\.json.*|\.lock")  # what lies in a folder of slices that is ours
+_SCORED_BY, _SCORED_CELLS = "scored_by", "scored_cells"  # in the metadata of scores.parquet
+_ROW_GROUP_ROWS = 8192
+_ROWS_AT_ONCE = 4096  # that are read to be judged
+_ITEMS_AT_ONCE = MOST_RECENT  # results and contrasts that become rows: what lies on disk is looked at once
+_BLOCKS_IN_A_ROW_GROUP = 16
 _ROW_GROUP_CHARACTERS = 256 * 1024 * 1024  # at most 1 GiB as UTF-8
 
 
@@ -79,6 +88,9 @@ def find_run(name: str, root: Path) -> RunFolder:
         matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:
         return RunFolder(matching[0])
+    if not matching:
+        for path in (Path(name), root / name):
+            RunFolder(path).refuse_unjoined()
     if matching:
         raise UsageError(
             f"{name!r} could be any of {', '.join(run.name for run in matching[:5])}", hint="say more of it"
@@ -98,10 +110,15 @@ def _created_at(folder: Path) -> tuple[str, str]:
 
 
 class RunFolder:
-    """One run on disk. Reading needs no lock; writing happens inside `locked`."""
+    """One run on disk. Reading needs no lock; writing happens inside `locked`.
 
-    def __init__(self, path: Path) -> None:
+    Its id is the folder's name; that of a slice is the id of the run that it is a part of.
+    """
+
+    def __init__(self, path: Path, run_id: str | None = None) -> None:
         self.path = path
+        self.run_id = path.name if run_id is None else run_id
+        self._known: tuple[tuple[int, int, int] | None, Manifest] | None = None
 
     @classmethod
     def named(cls, root: Path, run_id: str) -> RunFolder:
@@ -114,6 +131,22 @@ class RunFolder:
                 f"{run_id!r} is no run id", hint="letters, digits, '.', '_' and '-', beginning with a letter or digit"
             )
         return cls(root / run_id)
+
+    def slice_folder(self, number: int, of: int) -> RunFolder:
+        """The folder of a slice of this run, which need not exist yet."""
+        return RunFolder(self.path / _SLICES / f"{number:02d}-of-{of:02d}", self.run_id)
+
+    def slice_folders(self) -> list[RunFolder]:
+        """The slices of this run that were begun."""
+        begun = sorted(path.parent for path in self.path.glob(f"{_SLICES}/*/run.json"))
+        return [RunFolder(path, self.run_id) for path in begun]
+
+    def refuse_unjoined(self) -> None:
+        """Raise UsageError where nothing but slices of this run is there."""
+        if not self.started and self.slice_folders():
+            raise UsageError(
+                f"{self.path} was sampled in slices, and they are not joined", hint=f"collapse merge {self.path}"
+            )
 
     @property
     def samples_path(self) -> Path:
@@ -150,17 +183,27 @@ class RunFolder:
             raise UsageError(f"cannot make the run's folder {self.path}: {error.strerror}", hint="choose -o") from error
         # Our lock marks a folder as ours: without it even a lone log.txt is somebody else's.
         others = found - _BEFORE_A_RUN if ".lock" in found else found
+        others -= {_SLICES} if self._slices_are_ours() else set()
         if others and not self.started:
             raise UsageError(
                 f"{self.path} is not empty and no run: it holds {', '.join(sorted(others)[:3])}",
                 hint="choose another --run-id or -o",
             )
 
+    def _slices_are_ours(self) -> bool:
+        """Whether nothing but slices is where they belong.
+
+        Those that could not start leave an empty folder or a log.
+        """
+        folder = self.path / _SLICES
+        return folder.is_dir() and all(_IN_SLICES.fullmatch(path.name) for path in folder.iterdir())
+
     def forget(self, *, keep_log: bool) -> None:
         """Take back a run that never drew anything: nothing stays but, where it helps, the log, marked as ours."""
         for name in ("run.json", "state.json", *([] if keep_log else [".lock", "log.txt"])):
             (self.path / name).unlink(missing_ok=True)
-        for folder in (self.parts_path, self.path):
+        made_for_a_slice = (self.path.parent, self.path.parents[1]) if self.path.parent.name == _SLICES else ()
+        for folder in (self.parts_path, self.path, *made_for_a_slice):
             with suppress(OSError):  # not empty, or not there: then it stays as it is
                 folder.rmdir()
 
@@ -169,7 +212,7 @@ class RunFolder:
 
         Raises UsageError where it is missing or not one of ours.
         """
-        manifest = read_manifest(self.path / "run.json")
+        manifest = self._begun()
         injected: dict[str, str] = {}
         given_up: dict[str, str] = {}
         for cell_id, planned, reason in self._branches():
@@ -177,10 +220,29 @@ class RunFolder:
             known[cell_id] = text
         return manifest.with_branches(injected, given_up)
 
+    def _begun(self) -> Manifest:
+        """What run.json says. It is read again only if it was written anew: cells by the thousand are held once."""
+        if self._known is None or self._known[0] != self._written():
+            self._known = self._written(), read_manifest(self._manifest_path)
+        return self._known[1]
+
+    def _written(self) -> tuple[int, int, int] | None:
+        """Which writing of run.json is there."""
+        try:
+            found = self._manifest_path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    @property
+    def _manifest_path(self) -> Path:
+        return self.path / "run.json"
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Put run.json in place, whole."""
-        write_text_whole(self.path / "run.json", manifest_json(manifest))
+        write_pieces_whole(self._manifest_path, manifest_pieces(manifest))
         self._branches_path.unlink(missing_ok=True)
+        self._known = self._written(), manifest
 
     def note_branch(self, cell_id: str, injected: str, reason: str) -> None:
         """Keep what a cell of the second wave begins with, or why it is given up, without writing all of run.json."""
@@ -245,23 +307,12 @@ class RunFolder:
         )  # fmt: skip
         return ShardWriter(self.parts_path, to_table)
 
-    def kept(self, planned: Sequence[Cell]) -> dict[str, dict[int, int]]:
+    def kept(self, planned: Sequence[Cell]) -> Kept:
         """What came back so far: {cell_id: {sample_index: failed attempts}}, 0 where the completion is there for good.
 
         An index that never came back is not in it.
         """
-        columns = ["cell_id", "sample_index", "error_kind", "attempt"]
-        tables = self._tables(columns)
-        kept: dict[str, dict[int, int]] = {cell.cell_id: {} for cell in planned}
-        sizes = {cell.cell_id: cell.sampling.samples for cell in planned}
-        for table in tables:
-            for cell_id, index, error_kind, attempt in zip(*(table[c].to_pylist() for c in columns), strict=True):
-                if index >= sizes.get(cell_id, 0):
-                    continue  # a stray: nothing of this plan
-                owed = attempt if error_kind in TRANSIENT else 0
-                known = kept[cell_id].get(index, owed)
-                kept[cell_id][index] = max(known, owed) if known and owed else 0
-        return kept
+        return self._located(planned, IDENTITY).kept()
 
     def tidied(self) -> list[Path]:
         """Clear what a kill left half-written, and move files of completions that cannot be read aside.
@@ -276,20 +327,18 @@ class RunFolder:
         """Every file that holds completions, the shards first."""
         return [*sorted(self.parts_path.glob("*.parquet")), *self.path.glob("samples.parquet")]
 
-    def _tables(self, columns: list[str] | None = None) -> list[pa.Table]:
-        return read_whole(self._files(), columns)
-
     def compact(self, manifest: Manifest) -> int:
-        """Put all completions of the plan into samples.parquet, sorted, each once; returns their number."""
-        tables = self._tables()
+        """Put all completions of the plan into samples.parquet, sorted, each once; returns their number.
+
+        A row group is held at a time, whatever the order in which they came.
+        """
+        hand_back_memory()  # of sampling
+        located = locate(self._files(), manifest.cells, [column.name for column in SAMPLES])
         schema = arrow_schema(SAMPLES, _metadata(manifest))
-        rows = pa.concat_tables([table.cast(schema) for table in tables]) if tables else schema.empty_table()
-        whole = rows.take(pa.array(_planned_rows(rows, manifest.cells), pa.int64()))
-        write_whole(
-            self.samples_path,
-            lambda aside: write_rows(whole, aside, row_group_size=_ROW_GROUP_ROWS),
-        )
-        return int(whole.num_rows)
+        groups = (rows.cast(schema) for rows in located.in_blocks(_ROW_GROUP_ROWS))
+        write_whole(self.samples_path, lambda aside: write_row_groups(groups, schema, aside))
+        hand_back_memory()
+        return located.rows
 
     def write_samples(self, manifest: Manifest, engine_version: str, completions: Iterable[Completion]) -> None:
         """Put completions that were made elsewhere, in the order of the plan, straight into samples.parquet.
@@ -306,31 +355,45 @@ class RunFolder:
 
     def completions(self, planned: Sequence[Cell]) -> Iterator[tuple[Cell, list[Completion]]]:
         """The completions of every planned cell, in the order of the plan; those of an incomplete run too."""
-        is_complete = self.state().get("state") == "complete"  # else there may be shards that came after it
-        compacted = read_whole(list(self.path.glob("samples.parquet")) if is_complete else [], JUDGED_COLUMNS)
-        tables = [part.replace_schema_metadata() for part in compacted or self._tables(JUDGED_COLUMNS)]
-        empty = pa.schema([arrow_schema(SAMPLES).field(name) for name in JUDGED_COLUMNS]).empty_table()
-        table = pa.concat_tables(tables) if tables else empty
-        table = table.take(pa.array(_planned_rows(table, planned), pa.int64()))
-        rows = completions_of(table)
-        counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(table["cell_id"]).to_pylist()}
-        for cell in planned:
-            yield cell, [next(rows) for _ in range(counts.get(cell.cell_id, 0))]
+        for cell, rows in self._located(planned, JUDGED_COLUMNS).by_cell(_ROWS_AT_ONCE):
+            yield cell, list(completions_of(rows))
 
-    def write_scores(self, manifest: Manifest, scored: Sequence[Scored], models: Iterable[str]) -> None:
-        """Put scores.parquet in place: all that was scored, and by which models, even if these could score nothing."""
-        metadata = {**_metadata(manifest), _SCORED_BY: json.dumps(sorted(models))}
+    def _located(self, planned: Sequence[Cell], columns: Sequence[str]) -> Located:
+        """Where the completions are: in samples.parquet alone, unless there may be shards that came after it."""
+        is_complete = self.state().get("state") == "complete"
+        located = locate(list(self.path.glob("samples.parquet")) if is_complete else [], planned, columns)
+        return located if located.files else locate(self._files(), planned, columns)
+
+    def write_scores(
+        self, manifest: Manifest, scored: Sequence[Scored], models: Iterable[str], cells: Sequence[str] = ()
+    ) -> None:
+        """Put scores.parquet in place: all that was scored, and by which models, even if these could score nothing.
+
+        `cells` are those that were scored before all cells of their model were there.
+        """
+        said = {_SCORED_BY: sorted(models), **({_SCORED_CELLS: cells} if cells else {})}
+        metadata = _metadata(manifest) | {name: json.dumps(names) for name, names in said.items()}
         table = scores_table(scored, manifest.run_id, metadata)
         write_whole(self.path / "scores.parquet", lambda aside: write_rows(table, aside))
 
     @property
     def scored_by(self) -> frozenset[str]:
         """The models that have scored what they can; none where the file cannot be read."""
-        tables = read_whole(list(self.path.glob("scores.parquet")), ["cell_id"], SCORES)
-        if not tables:
+        said = self._said_of_scores()
+        if said is None:
             return frozenset()
-        said = (tables[0].schema.metadata or {}).get(_SCORED_BY.encode())
-        return frozenset(self.manifest().models if said is None else json.loads(said))
+        models = said.get(_SCORED_BY.encode())
+        return frozenset(self.manifest().models if models is None else json.loads(models))
+
+    @property
+    def scored_cells(self) -> frozenset[str]:
+        """The cells that were scored before all cells of their model were there."""
+        return frozenset(json.loads((self._said_of_scores() or {}).get(_SCORED_CELLS.encode(), "[]")))
+
+    def _said_of_scores(self) -> dict[bytes, bytes] | None:
+        """The metadata of scores.parquet, None where it cannot be read."""
+        tables = read_whole(list(self.path.glob("scores.parquet")), ["cell_id"], SCORES)
+        return (tables[0].schema.metadata or {}) if tables else None
 
     def scores(self) -> dict[str, list[Scored]]:
         """The texts of each cell that were scored; empty where none was, or where the file cannot be read."""
@@ -342,14 +405,28 @@ class RunFolder:
 
     def write_conclusions(self, manifest: Manifest, conclusions: Conclusions, summary: Mapping[str, object]) -> None:
         """Put cells.parquet, modes.parquet, contrasts.parquet and summary.json in place."""
+        hand_back_memory()  # of judging
+        found = conclusions.results
+        self._write_table("cells", manifest, found, cells_table, CELLS)
+        self._write_table("modes", manifest, found, modes_table, MODES)
+        self._write_table("contrasts", manifest, conclusions.contrasts, contrasts_table, CONTRASTS)
+        write_pieces_whole(self.path / "summary.json", json_pieces(summary))
+        hand_back_memory()
+
+    def _write_table(
+        self,
+        name: str,
+        manifest: Manifest,
+        items: Sequence[Item],
+        to_table: Callable[[Sequence[Item], str, Mapping[str, str]], pa.Table],
+        columns: Sequence[Column],
+    ) -> None:
+        """A table of many items, some of them at a time."""
         metadata = _metadata(manifest)
-        cells = cells_table(conclusions.results, manifest.run_id, metadata)
-        modes = modes_table(conclusions.results, manifest.run_id, metadata)
-        contrasts = contrasts_table(conclusions.contrasts, manifest.run_id, metadata)
-        write_whole(self.path / "cells.parquet", lambda aside: write_rows(cells, aside))
-        write_whole(self.path / "modes.parquet", lambda aside: write_rows(modes, aside))
-        write_whole(self.path / "contrasts.parquet", lambda aside: write_rows(contrasts, aside))
-        write_text_whole(self.path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=True) + "\n")
+        blocks = (to_table(block, manifest.run_id, metadata) for block in in_blocks(items, _ITEMS_AT_ONCE))
+        groups = (pa.concat_tables(tables) for tables in in_blocks(blocks, _BLOCKS_IN_A_ROW_GROUP))
+        schema = arrow_schema(columns, metadata)
+        write_whole(self.path / f"{name}.parquet", lambda aside: write_row_groups(groups, schema, aside))
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
@@ -368,22 +445,3 @@ def _grouped(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
             group, characters = [], 0
     if group:
         yield group
-
-
-def _planned_rows(table: pa.Table, planned: Sequence[Cell]) -> list[int]:
-    """Row numbers of the plan's completions, sorted by cell and index; of several rows for one, the one to keep.
-
-    A completion beats a failure, and a later attempt an earlier one.
-    """
-    order = {cell.cell_id: (at, cell.sampling.samples) for at, cell in enumerate(planned)}
-    best: dict[tuple[int, int], tuple[bool, int, int]] = {}
-    columns = ("cell_id", "sample_index", "error_kind", "attempt")
-    for row, (cell_id, index, error_kind, attempt) in enumerate(
-        zip(*(table[name].to_pylist() for name in columns), strict=True)
-    ):
-        at, samples = order.get(cell_id, (-1, 0))
-        if index >= samples:
-            continue
-        candidate = (error_kind is None, attempt, -row)
-        best[at, index] = max(best.get((at, index), candidate), candidate)
-    return [-best[key][2] for key in sorted(best)]

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -15,9 +16,10 @@ from pydantic import TypeAdapter
 from collapsecli import __version__
 from collapsecli.errors import UsageError
 from collapsecli.records import Cell, EngineInfo, Rules, Sampling
+from collapsecli.runs.streamed import json_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 MANIFEST_VERSION = 1
@@ -36,11 +38,42 @@ class SuiteSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a plan that is a run of its own: `number` of `of`, from 1.
+
+    `places` are those of its cells in the whole plan, from 0; `plan` is a digest of all that is planned, so that parts
+    of different plans are never joined; `planned` is the number of completions at the first looks of all cells.
+    """
+
+    number: int
+    of: int
+    places: tuple[int, ...]
+    plan: str
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """That a run was joined from slices of one plan: `of` how many, with the digest of the `plan`.
+
+    `missing` are the slices that were not there yet. While there are some, `places` are those of the known cells in the
+    whole plan, and `lacking` is the number of completions at the first looks of the others.
+    """
+
+    of: int
+    plan: str
+    missing: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+    lacking: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The content of run.json. `engines` are those that were started, by model; each adds its part to `fingerprint`.
 
     `cells` are all that were asked for; those that branch off another one are completed when that one has been sampled.
-    `given_up` are those for which that was not possible, each with the reason.
+    `given_up` are those for which that was not possible, each with the reason. Of a `slice` there are its cells alone,
+    and of a run that was `joined` before all slices were there, the cells of those that were.
     """
 
     run_id: str
@@ -52,6 +85,8 @@ class Manifest:
     fingerprint: str = ""
     git: str | None = None
     given_up: dict[str, str] = field(default_factory=dict)
+    slice: Slice | None = None
+    joined: Joined | None = None
     collapsecli: str = __version__
     python: str = sys.version.split()[0]
     platform: str = platform.platform()
@@ -66,6 +101,11 @@ class Manifest:
     def models(self) -> tuple[str, ...]:
         """The models that are sampled, in the order of the cells."""
         return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def rules(self) -> dict[str, Rules]:
+        """The thresholds of each suite. Of a slice no flag is withheld: its family is whole when all are joined."""
+        return {suite.name: replace(suite.rules, fdr=1.0) if self.slice else suite.rules for suite in self.suites}
 
     @property
     def engine_infos(self) -> tuple[EngineInfo, ...]:
@@ -99,9 +139,9 @@ class Manifest:
 _ADAPTER = TypeAdapter(Manifest)
 
 
-def manifest_json(manifest: Manifest) -> str:
-    """The text of run.json."""
-    return json.dumps(asdict(manifest), ensure_ascii=True, indent=1) + "\n"
+def manifest_pieces(manifest: Manifest) -> Iterator[str]:
+    """The text of run.json, cell by cell."""
+    return json_pieces({**asdict(replace(manifest, cells=())), "cells": map(asdict, manifest.cells)})
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -110,7 +150,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises UsageError where it is missing or not one of ours.
     """
     try:
-        return _ADAPTER.validate_python(_current(json.loads(path.read_bytes())))
+        return _ADAPTER.validate_python(_current(json.loads(path.read_bytes(), object_hook=_Cells())))
     except FileNotFoundError as error:
         raise UsageError(f"no run at {path.parent}: it has no {path.name}") from error
     except ValueError as error:
@@ -120,10 +160,33 @@ def read_manifest(path: Path) -> Manifest:
         ) from error
 
 
+class _Cells:
+    """Makes each cell of run.json as soon as it is read; what is the same in many cells is there once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, content: dict[str, Any]) -> Any:
+        if "cell_id" not in content or "sampling" not in content:
+            return content
+        cell = _CELL.validate_python(content)
+        return replace(cell, **{name: self._once(getattr(cell, name)) for name in _SHARED})
+
+    def _once(self, value: Any) -> Any:
+        return self._known.setdefault((type(value), value), value)
+
+
+_CELL = TypeAdapter(Cell)
+_SHARED = (
+    "suite", "prompt_id", "variant", "injection", "temperature", "model", "adapter", "text", "messages", "injected",
+    "sampling", "answer", "expect", "threshold", "tags", "restarts",
+)  # fmt: skip
+
+
 def _current(content: Any) -> Any:
     """What run.json says in today's words: a run had one engine once."""
     if isinstance(content, dict) and isinstance(content.get("engine"), dict):
-        models = {cell["model"] for cell in content.get("cells", ())}
+        models = {cell.model for cell in content.get("cells", ()) if isinstance(cell, Cell)}
         content = {**content, "engines": dict.fromkeys(models, content["engine"])}
     return content
 
@@ -141,6 +204,12 @@ def fingerprint_fields(seed: int, cells: Sequence[Cell], engines: Mapping[str, E
         fields["engine"] = engine.name
         fields |= {f"{whose}'s {name}": value for name, value in sorted(engine.identity.items())}
     return fields
+
+
+def plan_digest(cells: Sequence[Cell]) -> str:
+    """One short digest of all that is asked of some cells, and of their order; not of who draws them, nor the seed."""
+    asked = [(cell.cell_id, cell.model, cell.adapter, _digest(_asked(cell)), _spelled(cell.sampling)) for cell in cells]
+    return _digest(asked)
 
 
 def fingerprint_of(fields: Mapping[str, str]) -> str:
@@ -187,6 +256,7 @@ def _asked(cell: Cell) -> list[Any]:
     return [cell.text, messages, injected, cell.reasoning == "off"]
 
 
+@lru_cache(maxsize=256)  # hundreds of cells are sampled alike
 def _spelled(sampling: Sampling) -> str:
     return "; ".join(f"{name} {json.dumps(value)}" for name, value in asdict(sampling).items())
 

@@ -63,11 +63,18 @@ def completions_of(table: pa.Table) -> Iterator[Completion]:
     """The completions in a table with (at least) the columns of samples.parquet that a judge needs."""
     plain = [name for name in _JUDGED if name not in {"token_ids", "token_logprobs"}]
     token_ids, logprobs = _lists(table, "token_ids"), _lists(table, "token_logprobs")
-    columns = (table.column(name).to_pylist() for name in plain)
+    columns = (_repeated(table, name) if name in _REPEATED else table.column(name).to_pylist() for name in plain)
     for ids, of_tokens, *row in zip(token_ids, logprobs, *columns, strict=True):
         values: dict[str, Any] = dict(zip(plain, row, strict=True))
         tokens = array("f", of_tokens.astype(np.float32, copy=False).tobytes())
         yield Completion(**values, token_ids=tuple(ids.tolist()), token_logprobs=tokens, prompt="", n_prompt_tokens=0)
+
+
+def _repeated(table: pa.Table, name: str) -> list[str | None]:
+    """The values of a column that says the same again and again, each a text that is there once."""
+    encoded = table.column(name).combine_chunks().dictionary_encode()
+    values: list[str | None] = encoded.dictionary.to_pylist()
+    return [None if at is None else values[at] for at in encoded.indices.to_pylist()]
 
 
 def _lists(table: pa.Table, name: str) -> Iterator[NDArray[Any]]:
@@ -84,6 +91,7 @@ _JUDGED = (
     "attempt", "logprob_kind", "reasoning", "given",
 )  # fmt: skip
 JUDGED_COLUMNS = list(_JUDGED)
+_REPEATED = frozenset({"cell_id", "finish_reason", "error_kind", "logprob_kind"})
 
 
 def scores_table(scored: Sequence[Scored], run_id: str, metadata: Mapping[str, str]) -> pa.Table:
@@ -161,6 +169,7 @@ def cells_table(results: Sequence[CellResult], run_id: str, metadata: Mapping[st
         "expect": [cell.expect.word for cell in of],
         "equivalence": [_equivalence(cell) for cell in of],
         "threshold": [cell.threshold for cell in of],
+        "encoder": [storable(cell.encoder) for cell in of],
     }
     return _table(columns, arrow_schema(CELLS, metadata))
 

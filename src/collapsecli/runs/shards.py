@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collapsecli.runs.durable import write_whole
-from collapsecli.runs.tables import SAMPLES
+from collapsecli.runs.tables import SAMPLES, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -147,8 +148,55 @@ def read_whole(
 
 
 def broken_files(paths: Sequence[Path], known: Sequence[Column] = SAMPLES) -> list[Path]:
-    """The files among these that are no whole parquet files, in any of their columns."""
-    return [path for path in paths if _read(path, None, known) is None]
+    """The files among these that are no whole parquet files, in any of their columns; read a row group at a time."""
+    return [path for path in paths if not _is_whole(path, known)]
+
+
+class BrokenFileError(OSError):
+    """A file that is no whole parquet file."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(errno.EIO, "no whole parquet file", str(path))
+
+
+def read_row_groups(
+    path: Path | str, columns: Sequence[str], known: Sequence[Column] = SAMPLES, only: int | None = None
+) -> Iterator[pa.Table]:
+    """These columns of a file, a row group at a time, or of the `only` one; their types are the declared ones.
+
+    Raises BrokenFileError where the bytes are not what they were, and OSError where the system does not let us read.
+    """
+    schema = schema_of(columns, known)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            later = _later_columns(file.schema_arrow, columns, known)
+            present = [name for name in columns if name not in {column.name for column in later}]
+            for number in range(file.num_row_groups) if only is None else (only,):
+                table = file.read_row_group(number, present, use_threads=False)
+                for column in later:
+                    table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
+                yield table.select(list(columns)).replace_schema_metadata().cast(schema)
+    except (pa.ArrowInvalid, KeyError) as error:  # the latter: it lacks a column
+        raise BrokenFileError(path) from error
+    except OSError as error:
+        if error.errno is not None:  # the system's own word: no permission, too many open files, …
+            raise
+        raise BrokenFileError(path) from error  # Arrow's: the bytes are not what they were
+
+
+def schema_of(columns: Sequence[str], known: Sequence[Column] = SAMPLES) -> pa.Schema:
+    """The declared schema of some columns, in the order given."""
+    declared = {column.name: column for column in known}
+    return arrow_schema(declared[name] for name in columns).remove_metadata()
+
+
+def _is_whole(path: Path, known: Sequence[Column]) -> bool:
+    try:
+        for _ in read_row_groups(path, [column.name for column in known], known):
+            pass
+    except BrokenFileError:
+        return False
+    return True
 
 
 def _read(path: Path, columns: list[str] | None, known: Sequence[Column]) -> pa.Table | None:

@@ -100,6 +100,8 @@ CELLS = (
     *_ends("collision_certain", "the same, from probabilities alone"),
     *estimate_columns("distinct_10", "expected number of different answers among 10 draws"),
     *estimate_columns("coverage", "probability that a next draw was seen before, from counts"),
+    *estimate_columns("mean_cosine", "mean cosine of the embeddings of two draws; only where answers were embedded"),
+    *estimate_columns("embedding_modes", "1 / mean squared cosine: the Vendi score of order 2, unbiased in its pairs"),
     Column("hill_1", pa.float64(), "exp of the entropy of the modes, from counts: at least so many", nullable=True),
     Column("seen_mass", pa.float64(), "summed probability of the distinct completions seen", nullable=True),
     Column("entropy", pa.float64(), "of the completions, nats, from probabilities; an estimate", nullable=True),
@@ -129,8 +131,9 @@ CELLS = (
     ),
     Column("q_value", pa.float64(), "the same, adjusted over all cells of the suite and model", nullable=True),
     Column("expect", pa.string(), "what the suite expects"),
-    Column("equivalence", pa.string(), "when two answers were taken for the same: exact, lexical or given"),
+    Column("equivalence", pa.string(), "when two answers were taken for the same: exact, lexical, embedding or given"),
     Column("threshold", pa.float64(), "that of the equivalence, null for its own default", nullable=True),
+    Column("encoder", pa.string(), "the model that embedded the answers, empty where nothing did"),
     Column("verdict", pa.string(), "what the draws prove", nullable=True),
     Column("flag", pa.string(), "the verdict read against what the suite expects", nullable=True),
     Column("withheld", pa.bool_(), "whether the flag is open only because of the false discovery rate"),
@@ -177,6 +180,12 @@ RESCORED = (
     Column("error", pa.string(), "why it could not be scored", nullable=True),
 )
 
+EMBEDDINGS = (
+    Column("text_digest", pa.binary(16), "BLAKE2b of the text as it was embedded, in UTF-8"),
+    Column("vector", pa.list_(pa.float32()), "its vector, of length 1; zero for a text without a token"),
+    Column("is_cut", pa.bool_(), "whether only its beginning fits the encoder's context"),
+)
+
 CONTRASTS = (
     Column("run_id", pa.string(), "the run"),
     Column("suite", pa.string(), "name of the suite"),
@@ -202,6 +211,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "contrasts": CONTRASTS,
     "scores": SCORES,
     "rescored": RESCORED,
+    "embeddings": EMBEDDINGS,
 }
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from collapsecli import records
 from collapsecli.errors import UsageError
 from collapsecli.suite import forms, templates
+from collapsecli.suite.encoders import TOO_EARLY
 from collapsecli.suite.formats import Said, in_format
 from collapsecli.suite.ids import cell_id, model_names
-from collapsecli.suite.prompts import FORMAT, SHOTS_HINT, WORDING
+from collapsecli.suite.prompts import FORMAT, SHOTS_HINT, WORDING, EmbeddingForm
 from collapsecli.suite.scalars import MAX_COUNT
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def plan(
     globs in `only` (brackets stand for themselves) and its prompt has any of `tags`; so is the cell that a selected one
     branches from.
 
-    Raises UsageError when a suite has no model, when nothing is selected, when a template renders to nothing, or when a
-    format lacks what it needs.
+    Raises UsageError when a suite has no model, when nothing is selected, when a template renders to nothing, when a
+    format lacks what it needs, or when cells that are compared by embedding were to be looked at while sampling.
     """
     if samples is not None and max_samples is not None:
         raise UsageError("samples and max_samples exclude each other", hint="a fixed number, or looks up to a cap")
@@ -102,7 +103,11 @@ def plan(
         raise _nothing_selected(planned, only, tags)
     _check_shots(wanted, {cell.prompt_id for cell in planned if cell.cell_id in selected})
     selected |= {cell.branch.plain for cell in planned if cell.branch and cell.cell_id in selected}
-    return Plan(tuple(cell for cell in planned if cell.cell_id in selected))
+    cells = tuple(cell for cell in planned if cell.cell_id in selected)
+    early = next((cell.cell_id for cell in cells if cell.encoder and cell.sampling.adaptive), None)
+    if early is not None:
+        raise UsageError(f"{early} is compared by embedding: {TOO_EARLY}", hint="a fixed number: -n N")
+    return Plan(cells)
 
 
 _OPEN = records.Model.at("")
@@ -162,9 +167,11 @@ class _Injected:
 
 
 def _cells(suite: Suite, sampled: _Sampled, asked: Mapping[str, int]) -> Iterator[records.Cell]:
+    known: dict[Any, Any] = {}  # what is the same in thousands of cells is there once
     for prompt in suite.prompts:
-        shared = {**_shared(suite, prompt), "model": sampled.model, "adapter": sampled.adapter}
-        samplings = list(_samplings(suite, prompt, asked))
+        shared = {name: known.setdefault((name, value), value) for name, value in _shared(suite, prompt).items()}
+        shared |= {"model": sampled.model, "adapter": sampled.adapter}
+        samplings = [known.setdefault(sampling, sampling) for sampling in _samplings(suite, prompt, asked)]
         scored_at = min((sampling.temperature for sampling in samplings), key=lambda t: (abs(t - 1), t))
         for variant, said in _variants(prompt):
             for injected in _injections(prompt):
@@ -208,6 +215,8 @@ def _shared(suite: Suite, prompt: Prompt) -> dict[str, Any]:
 def _equivalence(asked: Equivalence) -> dict[str, Any]:
     if isinstance(asked, str):
         return {"equivalence": asked}
+    if isinstance(asked, EmbeddingForm):
+        return {"equivalence": "embedding", "threshold": asked.threshold, "encoder": asked.embedding}
     return {"equivalence": "lexical", "threshold": asked.lexical}
 
 
