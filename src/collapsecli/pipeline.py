@@ -12,10 +12,11 @@ from collapsecli.engines import dying_engine
 from collapsecli.errors import IncompleteError, UsageError
 from collapsecli.ledger import Ledger, refuse_differences
 from collapsecli.reasoning import split_reasoning
-from collapsecli.runs import TRANSIENT, Manifest, fingerprint_fields
+from collapsecli.runs import TRANSIENT, Joined, Manifest, Slice, fingerprint_fields, plan_digest
 from collapsecli.schedule import Schedule
 from collapsecli.scoring import asks_for_scores, score, unscored_roads
 from collapsecli.seeds import cell_seeds, random_seed
+from collapsecli.slices import first_looks, sliced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -28,12 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run is to be: its suites, its cells, and the seed that it was given, if any."""
+    """What a run is to be: its suites, its cells, and the seed that it was given, if any.
+
+    With a `slice` (number, of) only its part of the cells is sampled, exactly as the whole run would sample it; all
+    slices need the same seed.
+    """
 
     suites: tuple[SuiteSource, ...]
     cells: tuple[Cell, ...]
     seed: int | None = None
     git: str | None = None
+    slice: tuple[int, int] | None = None
 
 
 def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[str], Engine], watch: Watch) -> bool:
@@ -48,7 +54,7 @@ def sample_run(run: RunFolder, plan: RunPlan, start: Callable[[str], Engine], wa
         ledger = Ledger(run, _begun(run, plan) if is_new else _taken_up(run, plan), watch)
         for broken in run.tidied():
             watch.noticed(f"{broken} could not be read and was moved aside; its completions are drawn again")
-        schedules = _schedules(ledger)
+        schedules = _schedules(ledger, plan)
         if _is_complete(ledger, schedules) and run.samples_path.is_file():
             run.write_manifest(ledger.manifest)
         else:
@@ -102,17 +108,36 @@ def _may_go_on(error: BaseException) -> bool:
 
 def _begun(run: RunFolder, plan: RunPlan) -> Manifest:
     """Write the manifest of a new run, before anything else is done for it."""
+    part = _slice(plan)
+    if part is not None and plan.seed is None:
+        raise ValueError("slices that choose seeds of their own are no parts of one run")
+    if part is None:
+        run.refuse_unjoined()
+    cells = _own_cells(plan, part)
     manifest = Manifest(
-        run_id=run.path.name,
+        run_id=run.run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=random_seed() if plan.seed is None else plan.seed,
         suites=plan.suites,
-        cells=plan.cells,
+        cells=cells,
         git=plan.git,
+        slice=part,
     )
     run.write_manifest(manifest)
-    run.write_state("running", attempts=0, planned=sum(cell.sampling.looks[0] for cell in plan.cells), saved=0)
+    run.write_state("running", attempts=0, planned=first_looks(cells), saved=0)
     return manifest
+
+
+def _slice(plan: RunPlan) -> Slice | None:
+    """The part of the plan that is sampled, unless it is all of it."""
+    if plan.slice is None:
+        return None
+    number, of = plan.slice
+    return Slice(number, of, sliced(plan.cells, number, of), plan_digest(plan.cells), first_looks(plan.cells))
+
+
+def _own_cells(plan: RunPlan, part: Slice | None) -> tuple[Cell, ...]:
+    return plan.cells if part is None else tuple(plan.cells[place] for place in part.places)
 
 
 def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
@@ -122,23 +147,34 @@ def _taken_up(run: RunFolder, plan: RunPlan) -> Manifest:
     """
     manifest = run.manifest()
     seed = manifest.seed if plan.seed is None else plan.seed
+    part, joined = _slice(plan), manifest.joined
+    cells = _own_cells(plan, part)
+    begun_with = cells
+    if joined is not None and joined.missing and joined.plan == plan_digest(plan.cells):
+        begun_with = tuple(plan.cells[place] for place in joined.places)
+        joined = Joined(joined.of, joined.plan)  # what the missing slices would bring is drawn here
     refuse_differences(
         run,
-        fingerprint_fields(manifest.seed, manifest.cells, {}),
-        fingerprint_fields(seed, plan.cells, {}),
+        fingerprint_fields(manifest.seed, manifest.cells, {}) | _slice_fields(manifest.slice),
+        fingerprint_fields(seed, begun_with, {}) | _slice_fields(part),
     )
     # A suite that reads answers otherwise may find the branch points that the last one did not.
     given_up = manifest.given_up if plan.suites == manifest.suites else {}
-    return replace(manifest, suites=plan.suites, cells=manifest.resumed_with(plan.cells), given_up=given_up)
+    return replace(manifest, suites=plan.suites, cells=manifest.resumed_with(cells), given_up=given_up, joined=joined)
+
+
+def _slice_fields(part: Slice | None) -> dict[str, str]:
+    return {"slice": f"{part.number} of {part.of}", "whole plan": part.plan} if part else {}
 
 
 # ------------------------------------------------------------------------------------------------- sampling
 
 
-def _schedules(ledger: Ledger) -> dict[str, Schedule]:
+def _schedules(ledger: Ledger, plan: RunPlan) -> dict[str, Schedule]:
     """What each model still owes the run, from what is in its folder."""
     manifest = ledger.manifest
-    seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
+    # Of the whole plan, so that a slice draws what the whole run would draw.
+    seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in plan.cells})
     return {
         model: _schedule(ledger, [cell for cell in manifest.cells if cell.model == model], seeds)
         for model in manifest.models
@@ -147,7 +183,7 @@ def _schedules(ledger: Ledger) -> dict[str, Schedule]:
 
 def _schedule(ledger: Ledger, cells: Sequence[Cell], seeds: Mapping[str, int]) -> Schedule:
     run, manifest = ledger.run, ledger.manifest
-    rules = {suite.name: suite.rules for suite in manifest.suites}
+    rules = manifest.rules
     given_up = [cell.cell_id for cell in cells if cell.cell_id in manifest.given_up]
     schedule = Schedule(cells, seeds, lambda cell: rules[cell.suite], _is_transient, given_up)
     schedule.on_branch = ledger.branched
@@ -224,6 +260,10 @@ def _as_kept(completion: Completion, cell: Cell, failed_attempts: int) -> Comple
 
 
 def _save_state(run: RunFolder, schedules: Mapping[str, Schedule], state: str) -> None:
-    counts = [(schedule.planned, schedule.saved, schedule.failed) for schedule in schedules.values()]
-    planned, saved, failed = map(sum, zip(*counts, strict=True))
-    run.write_state(state, planned=planned, saved=saved, failed=failed)
+    owed = schedules.values()
+    run.write_state(
+        state,
+        planned=sum(schedule.planned for schedule in owed),
+        saved=sum(schedule.saved for schedule in owed),
+        failed=sum(schedule.failed for schedule in owed),
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collapsecli.errors import UsageError
 from collapsecli.pipeline import RunPlan
 from collapsecli.records import Model
-from collapsecli.runs import SuiteSource, git_revision
+from collapsecli.runs import RunFolder, SuiteSource, git_revision, plan_digest
 from collapsecli.sanitize import visible
+from collapsecli.seeds import hashed_seed
+from collapsecli.slices import parsed_slice
 from collapsecli.suite import builtin, load_all, plan
 
 if TYPE_CHECKING:
@@ -66,6 +68,24 @@ def plan_run(
     planned = plan(*suites, models=asked, samples=samples, max_samples=cap, formats=draws.formats, only=only, tags=tags)
     revision = git_revision(suites[0].source.path.resolve().parent)
     return Asked(RunPlan(tuple(map(_source, suites)), planned.cells, draws.seed, revision), asked)
+
+
+def only_slice(words: str, run: RunFolder, asked: Asked, *, named: bool, held_against: bool) -> tuple[RunFolder, Asked]:
+    """The folder and the plan of one slice of a run, given as `3/16`.
+
+    Unless a seed is given, all slices of the same plan under the same run id agree on one, without asking each other.
+    Raises UsageError for what is no slice, and where the run can have none.
+    """
+    number, of = parsed_slice(words)
+    if not named:
+        raise UsageError("--shard needs the id of the run that all slices are of", hint="the same in each: --run-id ID")
+    if held_against:
+        raise UsageError("a slice is no whole run to hold against --baseline", hint="join them first: collapse merge")
+    if run.started and run.manifest().joined is None:
+        raise UsageError(f"{run.path} is sampled as a whole and has no slices", hint="choose another --run-id")
+    plan = asked.plan
+    seed = hashed_seed("run", run.run_id, plan_digest(plan.cells)) if plan.seed is None else plan.seed
+    return run.slice_folder(number, of), replace(asked, plan=replace(plan, seed=seed, slice=(number, of)))
 
 
 def load_suites(paths: Sequence[Path]) -> tuple[Suite, ...]:
