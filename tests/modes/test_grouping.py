@@ -1,5 +1,6 @@
 """Laws of every equivalence."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,26 @@ ANSWERS = st.lists(st.sampled_from(["a b c", "a b d", "x y", "x", "", "🎲", "a
 ALL = pytest.mark.parametrize("equivalence", EQUIVALENCES)
 
 
+ALPHABETS = ("abcdefxy", "βγδεζηθλ", "жзийклмн")
+
+
+def by_letters(texts):
+    """A vector of each text: how often it has each letter, by its place in whatever alphabet."""
+    places = {letter: place for letters in ALPHABETS for place, letter in enumerate(letters)}
+    counts = np.zeros((len(texts), 9), np.float32)
+    for row, text in zip(counts, texts, strict=True):
+        for letter in text.replace(" ", ""):
+            row[places.get(letter, 8)] += 1
+    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def related(answers, equivalence):
+    """With classes by the first letter where classes are given, and vectors of letters where texts are embedded."""
+    return relate(answers, equivalence, given=[answer[:1] for answer in answers], embed=by_letters)
+
+
 def group(answers, equivalence):
-    """With classes by the first letter where classes are given."""
-    return relate(answers, equivalence, given=[answer[:1] for answer in answers]).group()
+    return related(answers, equivalence).group()
 
 
 @ALL
@@ -67,7 +85,7 @@ def test_equal_answers_are_always_in_one_mode(equivalence, answers):
 @given(answers=ANSWERS, data=st.data())
 def test_a_prefix_is_grouped_as_if_it_were_all(equivalence, answers, data):
     first = data.draw(st.integers(0, len(answers)))
-    relation = relate(answers, equivalence, given=[answer[:1] for answer in answers])
+    relation = related(answers, equivalence)
     of_prefix, alone = relation.group(first), group(answers[:first], equivalence)
     assert of_prefix.labels.tolist() == alone.labels.tolist()
     assert of_prefix.texts.tolist() == alone.texts.tolist()
@@ -80,7 +98,7 @@ def test_a_prefix_is_grouped_as_if_it_were_all(equivalence, answers, data):
 
 @ALL
 def test_more_than_all_answers_are_all_answers(equivalence):
-    relation = relate(["a", "b", "a"], equivalence)
+    relation = related(["a", "b", "a"], equivalence)
     assert relation.group(99).labels.tolist() == relation.group().labels.tolist()
 
 
@@ -89,8 +107,8 @@ def test_more_than_all_answers_are_all_answers(equivalence):
 def test_the_names_of_answers_do_not_matter(equivalence, answers):
     """Words that the table of weights does not list weigh the same: others in their place leave the relation alone."""
     greek, cyrillic = (
-        group([answer.translate(str.maketrans("abcdefxy", letters)) for answer in answers], equivalence)
-        for letters in ("βγδεζηθλ", "жзийклмн")
+        group([answer.translate(str.maketrans(ALPHABETS[0], letters)) for answer in answers], equivalence)
+        for letters in ALPHABETS[1:]
     )
     assert greek.labels.tolist() == cyrillic.labels.tolist()
     assert (greek.hits, greek.largest, greek.pair_rate) == (cyrillic.hits, cyrillic.largest, cyrillic.pair_rate)

@@ -214,16 +214,29 @@ KEY_FAULTS = [
     pytest.param("sampling: {top_p: §1e999}", "`top_p`: a finite number is wanted", id="infinity in disguise"),
 ]
 
-NOT_YET_FAULTS = [
+EQUIVALENCE_FAULTS = [
     pytest.param("equivalence: §given", "`given` is for imported completions", id="imported classes"),
+    pytest.param("equivalence: §embedding", "`embedding` needs its encoder (write {embedding: MODEL,", id="no encoder"),
     pytest.param(
-        "equivalence: §{embedding: m, threshold: 1}", "not yet: `equivalence: {embedding: …}`", id="embeddings"
+        "equivalence: {embedding: m, threshold: §1}", "`threshold`: `1` must be below 1", id="a threshold of one"
+    ),
+    pytest.param("equivalence: {embedding: m, threshold: §0}", "`threshold`: `0` must be above 0", id="and of none"),
+    pytest.param("equivalence: {embedding: m, §treshold: 0.8}", "unknown key `treshold`", id="a key misspelt"),
+    pytest.param(
+        "equivalence: {embedding: m}, sampling: {max_samples: §64}",
+        "looks are taken while sampling, and the encoder runs after it",
+        id="looks before the encoder runs",
+    ),
+    pytest.param(
+        "equivalence: {embedding: m}, inject: [{id: i, at: §{sentences: 1}}]",
+        "a branch point is looked for while sampling, and the encoder runs after it",
+        id="a branch before the encoder runs",
     ),
 ]
 
 
 # `§` stands where the fault is.
-@pytest.mark.parametrize(("keys", "fault"), YAML_FAULTS + KEY_FAULTS + NOT_YET_FAULTS)
+@pytest.mark.parametrize(("keys", "fault"), YAML_FAULTS + KEY_FAULTS + EQUIVALENCE_FAULTS)
 def test_one_fault_is_one_line_at_its_place(keys, fault, faults_of):
     head, line = HEAD, "- {id: a, text: x, " + keys + "}"
     found = faults_of(head + line.replace("§", ""))

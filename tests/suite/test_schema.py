@@ -20,6 +20,10 @@ GOOD = [
     pytest.param(
         HEAD + "- {id: a, text: x, answer: {labels: {h: H, t: T}}, expect: {weights: {h: 1, t: 1}}}", id="a coin"
     ),
+    pytest.param("equivalence: {embedding: m}\n" + HEAD + "- {id: a, text: x}", id="answers that are embedded"),
+    pytest.param(
+        HEAD + "- {id: a, text: x, equivalence: {embedding: ./m, threshold: 0.7}}", id="an encoder for one prompt"
+    ),
     pytest.param(
         "sampling: {samples: 2, stop: ['\\n']}\nrules: {alpha: 0.01}\n" + HEAD + "- {id: a, text: x}", id="settings"
     ),
@@ -40,7 +44,7 @@ BAD = [
     pytest.param(HEAD + "- {id: a, text: x, expect: unifrom}", id="a misspelt word"),
     pytest.param(HEAD + "- {id: a, text: x, expect: null}", id="a key without a value"),
     pytest.param(HEAD + "- {id: a, text: x, sampling: {top_p: 0}}", id="a bound"),
-    pytest.param("equivalence: {embedding: m}\n" + HEAD + "- {id: a, text: x}", id="what is not yet there"),
+    pytest.param("equivalence: {threshold: 0.8}\n" + HEAD + "- {id: a, text: x}", id="a threshold of no encoder"),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from collapsecli.compared import ComparedCell, Difference
+from collapsecli.comparison.embedded import vectors_of_both
 from collapsecli.judge import judge_cell, read_cell
 from collapsecli.metrics import twosample
 from collapsecli.metrics.shares import difference
@@ -79,7 +80,7 @@ def fixed(drawn: Drawn, rules: Rules) -> Drawn:
         return drawn
     cell = replace(drawn.cell, sampling=replace(sampling, samples=sampling.looks[0], adaptive=False))
     first = drawn.until(cell.sampling.samples)
-    return replace(first, result=judge_cell(cell, first.completions, rules), alpha=rules.alpha)
+    return replace(first, result=judge_cell(cell, first.completions, rules, drawn.vectors), alpha=rules.alpha)
 
 
 # ---------------------------------------------------------------------------------------------------------- relation
@@ -91,7 +92,7 @@ def _pooled(base: Drawn, run: Drawn) -> tuple[Bools, int, bool]:
     of_run = [replace(one, given=one.given and f"run {one.given}") for one in run.completions]
     shift = 1 + max((one.sample_index for one in of_base), default=0)
     pooled = [*of_base, *(replace(one, sample_index=shift + one.sample_index) for one in of_run)]
-    reading = read_cell(run.cell, pooled)
+    reading = read_cell(run.cell, pooled, vectors=vectors_of_both(base, run))
     grouping = reading.relation.group()
     n_base = sum(answer is not None for answer in reading.answers[: len(of_base)])
     if grouping.alike is None:

@@ -68,15 +68,10 @@ def _differences(pair: Pair, *, imported: bool) -> Iterator[str]:
             yield f"{name} {was!r} in the base, {is_now!r} in the run"
     if base.answer != run.answer:
         yield "answers are read otherwise"
-    if (base.equivalence, base.threshold) != (run.equivalence, run.threshold):
-        was, is_now = ((cell.equivalence, cell.threshold) for cell in (base, run))
-        yield f"answers are the same if {_spelled(*was)} in the base, {_spelled(*is_now)} in the run"
+    if base.sameness != run.sameness:
+        yield f"answers are the same if {base.sameness.spelled} in the base, {run.sameness.spelled} in the run"
     if base.reasoning != run.reasoning:
         yield f"reasoning: {base.reasoning} in the base, {run.reasoning} in the run"
-
-
-def _spelled(equivalence: str, threshold: float | None) -> str:
-    return equivalence if threshold is None else f"{equivalence}={threshold:g}"
 
 
 def _asked(cell: Cell) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from collapsecli import modes
 from collapsecli.compared import Tempered
+from collapsecli.comparison.embedded import vectors_of_both
+from collapsecli.judge import embed_of
 from collapsecli.metrics.distance import squared_distance
 from collapsecli.metrics.shares import difference
 from collapsecli.metrics.tempering import HOTTEST, closest_temperature, partings, tempered_log_shares
@@ -207,7 +209,8 @@ def _related(base: Drawn, run: Drawn) -> tuple[NDArray[np.bool_], int]:
     cell, answers = run.cell, [*of_base, *of_run]
     if cell.answer.kind == "text":
         texts = [modes.canonical(answer) for answer in answers]
-        relation = modes.relate(texts, cell.equivalence, prompt=run.asked, threshold=cell.threshold)
+        embed = embed_of(cell, vectors_of_both(base, run))
+        relation = modes.relate(texts, cell.equivalence, prompt=run.asked, threshold=cell.threshold, embed=embed)
     else:
         relation = modes.relate(answers, "exact")
     grouping = relation.group()

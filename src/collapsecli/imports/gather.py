@@ -70,6 +70,7 @@ class Asked:
     threshold: float | None = None
     temperature: float | None = None
     model: str | None = None
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,4 +281,5 @@ def _cells(
             expect=asked.expect,
             equivalence=asked.equivalence if is_text or asked.equivalence == "given" else "exact",
             threshold=asked.threshold if is_text else None,
+            encoder=asked.encoder if is_text else "",
         )

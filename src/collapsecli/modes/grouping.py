@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from collapsecli.modes.embedding import Embed
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -21,12 +23,14 @@ class Answers:
     prompt: the prompt's own words, which say little about the answer.
     given: (N,) the names of imported classes; "" or None for an answer without one.
     threshold: the similarity from which texts are the same, in [0, 1]; None for that of the equivalence.
+    embed: gives the vectors of some texts, for an equivalence by embedding.
     """
 
     texts: Sequence[str]
     prompt: str = ""
     given: Sequence[str | None] | None = None
     threshold: float | None = None
+    embed: Embed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from collapsecli.errors import Fault, SuiteError
 from collapsecli.suite import builtin, faults, files, forms, prompts, schema
 from collapsecli.suite.draft import WHOLE_FILE, Draft, Source, Suite, Use
+from collapsecli.suite.encoders import check_embedded, check_shared
 from collapsecli.suite.shared import share_out
 from collapsecli.suite.tree import MAX_BYTES, Node, Place, read_tree
 
@@ -101,7 +102,10 @@ def _read_prompts(draft: Draft, root: Node) -> None:
                 draft.note_roads(entry, node)
         if entry is not None and default is not None:
             _check_default(draft, root, entry, default)
+        if entry is not None:
+            check_embedded(draft, root, entry, node)
     share_out(draft, root)
+    check_shared(draft, root)
     _check_size(draft, root)
 
 

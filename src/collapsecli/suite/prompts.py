@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from collapsecli.records import FIRST_LOOK
+from collapsecli.records import EMBEDDING_THRESHOLD, FIRST_LOOK
 from collapsecli.suite import templates
 from collapsecli.suite.forms import Answer, Expect, expectation
 from collapsecli.suite.scalars import (
@@ -77,11 +77,21 @@ class LexicalForm(Keys):
     lexical: Fraction = Field(description="How alike two texts must be to count as one, between 0 and 1.")
 
 
+class EmbeddingForm(Keys):
+    """Texts that an encoder puts close together."""
+
+    embedding: Text = Field(description="The encoder: a hub id[@revision] or a local path.")
+    threshold: Fraction = Field(
+        default=EMBEDDING_THRESHOLD,
+        description="The cosine from which two texts count as one, between 0 and 1. Each encoder has its own.",
+    )
+
+
 def _equivalence(value: Any) -> Any:
     if isinstance(value, str) and value == "given":
         raise law("`given` is for imported completions, whose classes came with them", hint="use exact or lexical")
-    if isinstance(value, dict) and "embedding" in value:
-        raise law("not yet: `equivalence: {embedding: …}`", hint="use exact or lexical")
+    if isinstance(value, str) and value == "embedding":
+        raise law("`embedding` needs its encoder", hint="write {embedding: MODEL, threshold: 0.8}")
     return value
 
 
@@ -89,11 +99,15 @@ Reasoning: TypeAlias = Literal["strip", "keep", "off"]
 
 
 def _equivalence_kind(value: Any) -> str:
+    if isinstance(value, EmbeddingForm) or (isinstance(value, dict) and {"embedding", "threshold"} & value.keys()):
+        return "<embedding>"
     return "<lexical>" if isinstance(value, dict | LexicalForm) else "<name>"
 
 
 Equivalence: TypeAlias = Annotated[
-    Annotated[Literal["exact", "lexical"], Tag("<name>")] | Annotated[LexicalForm, Tag("<lexical>")],
+    Annotated[Literal["exact", "lexical"], Tag("<name>")]
+    | Annotated[LexicalForm, Tag("<lexical>")]
+    | Annotated[EmbeddingForm, Tag("<embedding>")],
     Discriminator(_equivalence_kind),
     BeforeValidator(_equivalence),
 ]

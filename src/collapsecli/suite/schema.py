@@ -11,6 +11,7 @@ from collapsecli.suite.forms import Expect
 from collapsecli.suite.models import Adapted, Models
 from collapsecli.suite.prompts import (
     At,
+    EmbeddingForm,
     Entry,
     Equivalence,
     Formats,
@@ -107,6 +108,7 @@ MAPPINGS: dict[str, type[Keys]] = {
     "at": At,
     "shots": Shot,
     "<lexical>": LexicalForm,
+    "<embedding>": EmbeddingForm,
     "<adapted>": Adapted,
     "<prompt>": Prompt,
     "<file>": PromptFile,

@@ -52,7 +52,7 @@ def _conditions(cell: Cell) -> dict[str, object]:
         "prompt": (cell.text, cell.messages, after),
         "sampling": replace(cell.sampling, samples=1, adaptive=False),
         "answer": cell.answer,
-        "equivalence": (cell.equivalence, cell.threshold),
+        "equivalence": cell.sameness,
         "reasoning": cell.reasoning,
     }
 
