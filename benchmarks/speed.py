@@ -1,149 +1,200 @@
-"""Is the sampling phase of a probe as fast as vLLM itself? Paired, interleaved, in one process, on one engine.
+"""Is the sampling phase of a probe as fast as vLLM itself? Four ways to the same completions, on one engine.
 
-Ours: the whole sampling phase, from requests to rows on disk, with log-probabilities of every token.
-Theirs: one plain `LLM.generate` of the same completions with `logprobs=0` and everything else left at its default.
+Ours is the whole sampling phase: from requests to rows on disk, with log-probabilities of every token. Theirs are one
+plain `LLM.generate` with `logprobs=0`, the fastest raw form that gives the same columns, and one request for every
+single completion. The rounds are interleaved and their order rotates; the tokens of all arms are counted and equal.
+The figures go to `figures/speed.json`, and from there to `docs/speed.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
 import sys
-import tempfile
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from figures import median_ratio, store
+from arms import ARMS, OURS, PLAIN, RAW, RAW_FORMS, REPEATS, Silent, measured, ratios, stored_arms
+from figures import FIGURES, store
 
 from collapsecli.cli.streams import libraries_log_to
 from collapsecli.engines import EngineOptions
 from collapsecli.engines.vllm import VllmEngine
-from collapsecli.ledger import Ledger
-from collapsecli.pipeline import collect
-from collapsecli.records import EngineInfo, Model, Rules
-from collapsecli.runs import Manifest, RunFolder, SuiteSource
-from collapsecli.schedule import Schedule
-from collapsecli.seeds import cell_seeds
+from collapsecli.records import Cell, EngineInfo, Model, Sampling
+from collapsecli.runs import Manifest, SuiteSource
 from collapsecli.suite import load, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from collapsecli.engines import Engine
-    from collapsecli.records import Cell, Completion
+    from arms import Timed
 
+__all__ = ["SUITE", "Silent", "cells_of", "manifest_of"]  # the benchmark of looks runs the same engine
+
+MODEL = "demo-base"
 SUITE = Path(__file__).parents[1] / "prompts" / "quickstart.yaml"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+MARK, END = "<!-- speed: written by benchmarks/speed.py -->\n", "<!-- end -->"
+
+# A hundred beginnings that the demo model knows how to go on with.
+MANNERS = ("little", "young", "poor", "clever", "kind")
+HEROES = ("girl", "boy", "king", "fox")
+PLACES = ("a small village", "a big city", "a dark forest", "an old castle", "a house by the sea")
+
+STORIES = "stories"
+MIX = "mix"
+WORKS = {
+    STORIES: "100 beginnings of stories, 32 completions each, at most 45 tokens: free text",
+    MIX: "the quickstart suite, 64 completions of each of its cells: mostly short answers",
+}
+THEIRS = {
+    PLAIN: "`LLM.generate(logprobs=0)`, a request for all completions of a prompt",
+    RAW: "the same without decoding and with flat log-probabilities, then texts in batches",
+    REPEATS: "`LLM.generate(logprobs=0)`, a request for every completion",
+}
 
 
-class Silent:
-    """Nobody looks on."""
-
-    stopped = False
-
-    def sampling(self, engine: Engine, schedule: Schedule) -> None:
-        """Nothing to say."""
-
-    def noticed(self, what: str) -> None:
-        """Nothing to say."""
-
-    def advanced(self, completion: Completion, saved: int) -> None:
-        """Nothing to say."""
+def story_cells(samples: int = 32, max_tokens: int = 45) -> list[Cell]:
+    """A cell for each of a hundred beginnings."""
+    sampling = Sampling(samples=samples, max_tokens=max_tokens)
+    texts = (
+        f"Once upon a time there was a {manner} {hero} who lived in {place}."
+        for manner, hero, place in itertools.product(MANNERS, HEROES, PLACES)
+    )
+    return [
+        Cell(f"story-{at}@t1.0", "speed", f"story-{at}", "", "", 1.0, MODEL, "", text, (), "", sampling)
+        for at, text in enumerate(texts)
+    ]
 
 
 def cells_of(copies: int, samples: int) -> list[Cell]:
     """The quickstart suite's cells, each several times under other names, so that there is work for seconds."""
-    planned = plan(load(SUITE), models=[Model.at("demo-base")], samples=samples).cells
+    planned = plan(load(SUITE), models=[Model.at(MODEL)], samples=samples).cells
     return [replace(cell, cell_id=f"{copy}-{cell.cell_id}") for copy in range(copies) for cell in planned]
 
 
 def manifest_of(cells: Sequence[Cell], seed: int) -> Manifest:
     """A manifest of these cells."""
     suite = SuiteSource("speed", str(SUITE), "", "")
-    drawn = EngineInfo("vllm", "", "demo-base", {})
-    return Manifest("speed", "2026-01-01T00:00:00+00:00", seed, (suite,), tuple(cells), {"demo-base": drawn})
+    drawn = EngineInfo("vllm", "", MODEL, {})
+    return Manifest("speed", "2026-01-01T00:00:00+00:00", seed, (suite,), tuple(cells), {MODEL: drawn})
 
 
-def time_ours(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
-    """Seconds of the sampling phase with all rows on disk, and the tokens sampled."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        run.write_manifest(manifest)
-        seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
-        schedule = Schedule(manifest.cells, seeds, lambda _: Rules(), lambda _: False)
-        began = time.perf_counter()
-        collect(Ledger(run, manifest, Silent()), schedule, engine)
-        seconds = time.perf_counter() - began
-        run.compact(manifest)
-        tokens = int(pc.sum(pq.read_table(run.samples_path, columns=["n_tokens"])["n_tokens"]).as_py())
-    return seconds, tokens
+def of_round(cells: Sequence[Cell], number: int) -> Manifest:
+    """What is drawn in a round: the same cells with other seeds."""
+    return manifest_of(cells, seed=1000 + number)
 
 
-def time_theirs(engine: VllmEngine, manifest: Manifest) -> tuple[float, int]:
-    """Seconds of one plain call for the same completions, and the tokens sampled."""
-    from vllm import SamplingParams, TokensPrompt
+def figures_of(cells: Sequence[Cell], found: Mapping[str, Sequence[Timed]]) -> dict[str, Any]:
+    """What was measured of one kind of work: sizes, our ratio to every other arm, and every single time."""
+    return {
+        "completions": sum(cell.sampling.samples for cell in cells),
+        "tokens": found[OURS][-1].tokens,
+        "rounds": len(found[OURS]),
+        "ratios": {name: ratios(found, OURS, name) for name in found if name != OURS},
+        "arms": stored_arms(found),
+    }
 
-    seeds = cell_seeds(manifest.seed, {cell.cell_id: cell.sampling.samples for cell in manifest.cells})
-    prompts = [TokensPrompt(prompt_token_ids=engine._prompt(cell).token_ids) for cell in manifest.cells]
-    params = [
-        SamplingParams(
-            n=cell.sampling.samples,
-            seed=seeds[cell.cell_id],
-            temperature=cell.sampling.temperature,
-            max_tokens=cell.sampling.max_tokens,
-            stop=list(cell.sampling.stop),
-            logprobs=0,
-        )
-        for cell in manifest.cells
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+def block(figures: Mapping[str, Any]) -> str:
+    """The table of the page, from the stored figures."""
+    where = (
+        f"- Measured on {figures['measured_on']}, {figures['day']}: {figures['model']} on the CPU, vLLM "
+        f"{figures['vllm']}. Medians of paired ratios, with their 95 % bootstrap intervals over rounds."
+    )
+    lines = [
+        "| our sampling phase, relative to | work | time | CPU time |",
+        "| --- | --- | --: | --: |",
+        *(
+            f"| {said} | {work} | {_ratio(figures['works'][work]['ratios'][arm]['wall'])} | "
+            f"{_ratio(figures['works'][work]['ratios'][arm]['cpu'])} |"
+            for work in WORKS
+            for arm, said in THEIRS.items()
+        ),
+        "",
+        *(f"- {work}: {said}; {_size(figures['works'][work])}." for work, said in WORKS.items()),
+        where,
     ]
-    began = time.perf_counter()
-    outputs = engine._llm.generate(prompts, params)
-    seconds = time.perf_counter() - began
-    return seconds, sum(len(one.token_ids) for output in outputs for one in output.outputs)
+    return "\n".join(lines)
+
+
+def _ratio(of: Sequence[float]) -> str:
+    ratio, low, high = of
+    return f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _size(work: Mapping[str, Any]) -> str:
+    per_round = work["tokens"] / work["completions"]
+    return f"{work['completions']:,} completions of {per_round:.1f} tokens on average, {work['rounds']} rounds"
+
+
+def page_with(text: str, figures: Mapping[str, Any]) -> str:
+    """The text of the page with the table of these figures in its place."""
+    before, found, rest = text.partition(MARK)
+    if not found or END not in rest:
+        sys.exit(f"{PAGE} has no place for the table")
+    return f"{before}{MARK}{block(figures)}\n{rest[rest.index(END) :]}"
+
+
+# ---------------------------------------------------------------------------------------------------------- measuring
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Measure, print, store, write the page; fail where ours is slower than it may be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--copies", type=int, default=4)
-    parser.add_argument("--samples", type=int, default=64)
-    parser.add_argument("--at-most", type=float, default=1.0, help="fail when the median ratio is above this")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=32, help="completions of every story")
+    parser.add_argument("--copies", type=int, default=1, help="how often the quickstart suite stands in the mix")
+    parser.add_argument("--raw-forms", action="store_true", help="time every raw form instead, and store nothing")
+    parser.add_argument("--page-only", action="store_true", help="write the page from the stored figures")
+    parser.add_argument("--at-most", type=float, help="fail when ours takes more of the plain call's time than this")
+    parser.add_argument("--at-most-raw", type=float, help="the same of the raw form's")
     asked = parser.parse_args()
+    if not asked.page_only:
+        works = {STORIES: story_cells(asked.samples), MIX: cells_of(asked.copies, samples=64)}
+        arms = {OURS: ARMS[OURS], PLAIN: ARMS[PLAIN], **RAW_FORMS} if asked.raw_forms else ARMS
+        with libraries_log_to(Path(os.devnull)) as people:
+            engine = VllmEngine(EngineOptions(MODEL))
+            found = {
+                work: measured(engine, partial(of_round, cells), arms, asked.rounds, people)
+                for work, cells in works.items()
+            }
+            engine.close()
+        if asked.raw_forms:
+            for work, arm in itertools.product(works, RAW_FORMS):
+                print(f"{work}, {arm} / generate: {_ratios_said(ratios(found[work], arm, PLAIN))}")
+            return
+        _store({work: figures_of(cells, found[work]) for work, cells in works.items()}, engine.info.version)
+    figures = json.loads((FIGURES / "speed.json").read_text("utf-8"))
+    PAGE.write_text(page_with(PAGE.read_text("utf-8"), figures), encoding="utf-8")
+    for work, against in itertools.product(WORKS, THEIRS):
+        print(f"{work}, ours / {against}: {_ratios_said(figures['works'][work]['ratios'][against])}")
+    for against, bound in ((PLAIN, asked.at_most), (RAW, asked.at_most_raw)):
+        ratio = figures["works"][STORIES]["ratios"][against]["wall"][0]
+        if bound is not None and ratio > bound:
+            sys.exit(f"{STORIES}: ours takes {ratio:.3f} of the time of {against}, and may take {bound}")
 
-    cells = cells_of(asked.copies, asked.samples)
-    ours, theirs, tokens = [], [], 0
-    with libraries_log_to(Path(os.devnull)) as people:
-        engine = VllmEngine(EngineOptions("demo-base"))
-        for pair in range(-1, asked.pairs):  # the first is a warm-up
-            manifest = manifest_of(cells, seed=1000 + pair)
-            arms = (time_ours, time_theirs) if pair % 2 else (time_theirs, time_ours)
-            timed = {arm: arm(engine, manifest) for arm in arms}
-            if len({count for _, count in timed.values()}) != 1:
-                sys.exit(f"the arms did not sample the same: {timed}")
-            if pair < 0:
-                continue
-            ours.append(timed[time_ours][0])
-            theirs.append(timed[time_theirs][0])
-            tokens = timed[time_ours][1]
-            print(f"pair {pair + 1:2d}: {ours[-1]:.2f} s / {theirs[-1]:.2f} s", file=people, flush=True)
-        engine.close()
-    ratio, low, high = median_ratio(ours, theirs)
-    completions = sum(cell.sampling.samples for cell in cells)
-    print(
-        f"sampling phase / LLM.generate(logprobs=0): median ratio {ratio:.3f} [95 % {low:.3f}, {high:.3f}], "
-        f"{len(ours)} pairs of {completions:,} completions ({tokens:,} tokens)"
-    )
+
+def _store(works: Mapping[str, Mapping[str, Any]], vllm: str) -> None:
+    """The ratio that is quoted elsewhere stands in front: free text, the clock, against the plain call."""
+    ratio, low, high = works[STORIES]["ratios"][PLAIN]["wall"]
+    front = {name: works[STORIES][name] for name in ("completions", "tokens")}
     store(
         "speed",
-        {"ratio": ratio, "ratio_low": low, "ratio_high": high, "pairs": len(ours), "completions": completions,
-         "tokens": tokens, "ours_s": ours, "generate_s": theirs},
+        {"model": MODEL, "vllm": vllm, "ratio": ratio, "ratio_low": low, "ratio_high": high,
+         "pairs": works[STORIES]["rounds"], **front, "works": works},
     )  # fmt: skip
-    if ratio > asked.at_most:
-        sys.exit(f"slower than {asked.at_most}")
+
+
+def _ratios_said(of: Mapping[str, Sequence[float]]) -> str:
+    return ", ".join(f"{_ratio(values)} {name}" for name, values in of.items())
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Give back what the engine holds."""
 
 
-EngineName = Literal["vllm", "scripted"]
+EngineName = Literal["vllm", "server", "scripted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,19 @@ class EngineOptions:
     """How an engine is asked for.
 
     `model` is a hub id[@revision], a path or a bundled name; `arguments` are the engine's own. `adapters` are loaded on
-    the model: by the name that cells give, where each lies (a path or a hub id[@revision]).
+    the model: by the name that cells give, where each lies (a path or a hub id[@revision]). A server is asked at
+    `endpoint`, with the key that `key_file` holds, if that is given. `replicas` are that many engines side by side,
+    each on `tensor_parallel` devices of its own.
     """
 
     model: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     trust_remote_code: bool = False
     adapters: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ""
+    key_file: str = ""
+    replicas: int = 1
+    tensor_parallel: int = 1
 
 
 def _vllm(options: EngineOptions) -> Engine:
@@ -104,13 +110,23 @@ def _vllm(options: EngineOptions) -> Engine:
     return VllmEngine(options)
 
 
+def _server(options: EngineOptions) -> Engine:
+    from collapsecli.engines.server import ServerEngine
+
+    return ServerEngine(options)
+
+
 def _scripted(options: EngineOptions) -> Engine:
     from collapsecli.engines.scripted import ScriptedEngine
 
     return ScriptedEngine.open(options.model, options.adapters)
 
 
-ENGINES: Mapping[EngineName, Callable[[EngineOptions], Engine]] = {"vllm": _vllm, "scripted": _scripted}
+ENGINES: Mapping[EngineName, Callable[[EngineOptions], Engine]] = {
+    "vllm": _vllm,
+    "server": _server,
+    "scripted": _scripted,
+}
 
 
 def require_engine(name: EngineName) -> None:
@@ -122,8 +138,25 @@ def require_engine(name: EngineName) -> None:
         raise EngineStartError(
             "vLLM is not installed",
             hint="`pip install 'collapsecli[vllm]'` (Linux with an NVIDIA GPU; the README says how on a CPU), "
-            "or go on without it: `--engine scripted`",
+            "or go on without it: `--endpoint URL` of a server, `--engine scripted`",
         )
+    if name == "server" and find_spec("aiohttp") is None:
+        raise EngineStartError("aiohttp is not installed", hint="`pip install 'collapsecli[server]'`")
+
+
+def require_options(name: EngineName, options: EngineOptions) -> None:
+    """Make sure that an engine can be had as it is asked for: on which devices, from which server.
+
+    Raises UsageError.
+    """
+    if name == "server":
+        from collapsecli.engines.server.settings import settings_of
+
+        settings_of(options)
+    elif options.replicas > 1 or options.tensor_parallel > 1:
+        from collapsecli.engines.devices import shares
+
+        shares(name, options)
 
 
 def require_files(name: EngineName, options: EngineOptions) -> None:
@@ -135,7 +168,7 @@ def require_files(name: EngineName, options: EngineOptions) -> None:
         from collapsecli.engines.scripted import ScriptedEngine
 
         ScriptedEngine.require(options.model, options.adapters)
-    else:
+    elif name == "vllm":
         from collapsecli.engines.adapters import require_folder
         from collapsecli.engines.places import model_location
 
@@ -162,7 +195,12 @@ def start_engine(name: EngineName, options: EngineOptions, *, own_process: bool 
     that it does not have.
     """
     require_engine(name)
-    if own_process:
+    if options.replicas > 1:
+        from collapsecli.engines.replicas import Replicas
+
+        return Replicas(name, options)
+    # The workers of a divided model are processes that outlive a killed parent, unless one watches over them.
+    if own_process or options.tensor_parallel > 1:
         from collapsecli.engines.process import EngineProcess
 
         return EngineProcess(name, options)

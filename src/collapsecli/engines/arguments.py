@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 # Not the user's to set: they have options of their own, or a promise of the run rests on their value.
 _OWNED = frozenset({
     "model", "revision", "logprobs_mode", "trust_remote_code", "generation_config", "enable_lora",
-    "lora_target_modules",
+    "lora_target_modules", "tensor_parallel_size",
 })  # fmt: skip
 # Arguments that change how fast completions come, not which: all others belong to the fingerprint of a run.
 _HARMLESS = frozenset({
     "block_size", "cpu_offload_gb", "disable_log_stats", "distributed_executor_backend", "download_dir",
     "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "fully_sharded_loras", "gpu_memory_utilization",
     "kv_cache_memory_bytes", "max_cpu_loras", "max_lora_rank", "max_loras", "max_num_batched_tokens", "max_num_seqs",
-    "pipeline_parallel_size", "specialize_active_lora", "swap_space", "tensor_parallel_size",
+    "pipeline_parallel_size", "specialize_active_lora", "swap_space",
 })  # fmt: skip
 # The ranks that vLLM makes room for, and the number of adapters in one batch unless told.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from bisect import bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ _END = 0  # the token that ends an answer
 _TOKENS = 1 << 31
 _WORD = re.compile(r"\s*\S+|\s+")
 _UNIT = float(1 << 62)
+_MOST_DISTRIBUTIONS = 256  # that are held at once: cells are asked for one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class ScriptedEngine:
         self._whole_words = frozenset[str]().union(*map(_whole_words, self._scripts.values()))
         self._vocabulary = _vocabulary(self._whole_words)
         self._words = {token: word for word, token in self._vocabulary.items()}
-        self._distributions: dict[tuple[str, str, float, tuple[str, ...]], _Distribution] = {}
+        self._distributions: OrderedDict[tuple[str, str, float, tuple[str, ...]], _Distribution] = OrderedDict()
         self._failed_once: set[tuple[str, int]] = set()
         self._stopped = False
 
@@ -191,6 +193,8 @@ class ScriptedEngine:
         if wanted not in self._distributions:
             weights = _tempered(self._answers(cell)[key], at)
             self._distributions[wanted] = _Distribution(weights, cell.sampling.stop, self._vocabulary)
+            if len(self._distributions) > _MOST_DISTRIBUTIONS:
+                self._distributions.popitem(last=False)
         return self._distributions[wanted]
 
 
@@ -310,7 +314,11 @@ def _read_script(path: Path) -> Script:
     unknown = set(document) - {"prompts", "delay_s", "failures"}
     if unknown:
         raise UsageError(f"{path}: unknown {_some(sorted(map(str, unknown)))}", hint=_FORM)
-    answers = {str(prompt_id): _weights(path, prompt_id, given) for prompt_id, given in document["prompts"].items()}
+    known: dict[int, dict[str, float]] = {}  # a YAML alias is the same mapping again: it is held once
+    answers = {
+        str(prompt_id): known.get(id(given)) or known.setdefault(id(given), _weights(path, prompt_id, given))
+        for prompt_id, given in document["prompts"].items()
+    }
     try:
         failures = Failures(**document.get("failures", {}))
         delay_s = float(document.get("delay_s", 0.0))

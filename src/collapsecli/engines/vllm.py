@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 import traceback
+from array import array
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapsecli import demo
 from collapsecli.engines import SampleRequest, Score, arguments
 from collapsecli.engines.adapters import MERGE, open_adapters, refuse_foreign, refuse_own_words
+from collapsecli.engines.environment import CPU_ARGUMENTS, set_environment
 from collapsecli.engines.groups import Group, in_groups
 from collapsecli.engines.places import hub_folder, model_location, revision_of, text_digest, tokenizer_digest
 from collapsecli.engines.prompts import Prompts
@@ -30,33 +30,15 @@ if TYPE_CHECKING:
     from collapsecli.engines.prompts import Prompt
     from collapsecli.records import Cell
 
-_ENVIRONMENT = {
-    # In this process: three times the tokens per second on two cores, and no engine process that outlives a kill.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; read on a CPU only
-    "TOKENIZERS_PARALLELISM": "false",
-}
-# A bundled model is so small that threads spend their time waiting for each other: on two cores one thread gives three
-# quarters of the speed of two, and on a machine with other work thirteen times their speed.
-_TINY = {"OMP_NUM_THREADS": "1"}
-# On a CPU `gpu_memory_utilization` is a share of the machine's memory, compiling takes longer than most runs, and a
-# prompt whose prefill is cut in two cannot have a seed: vLLM then rewinds the generator, which a CPU's cannot.
-_CPU_ARGUMENTS: Mapping[str, object] = {
-    "dtype": "float32",
-    "enforce_eager": True,
-    "gpu_memory_utilization": 0.3,
-    "enable_chunked_prefill": False,
-}
+# Completions of one prompt share the blocks that it fills: the 128 tokens that are usual on a CPU are longer than most.
+_CPU_SAMPLING: Mapping[str, object] = {"block_size": 32}
 
 
 class VllmEngine:
     """One vLLM engine that never drains: a window of requests stays in flight, what finishes leaves at once."""
 
     def __init__(self, options: EngineOptions) -> None:
-        for name, value in {**_ENVIRONMENT, **(_TINY if demo.model_path(options.model) else {})}.items():
-            os.environ.setdefault(name, value)
+        set_environment(options.model)
         try:
             self._start(options)
         except (UsageError, EngineStartError):
@@ -83,10 +65,11 @@ class VllmEngine:
             model=model,
             revision=revision,
             trust_remote_code=options.trust_remote_code,
+            tensor_parallel_size=options.tensor_parallel,
             logprobs_mode="processed_logprobs",
             **{
                 "disable_log_stats": True,
-                **(_CPU_ARGUMENTS if self._on_cpu else {}),
+                **({**CPU_ARGUMENTS, **_CPU_SAMPLING} if self._on_cpu else {}),
                 **room,
                 **self._arguments,
             },
@@ -251,7 +234,10 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop),
             ignore_eos=False,
+            # In one list per completion: a dictionary and an object for every token take longer to make, and to walk
+            # for the garbage collector.
             logprobs=0,
+            flat_logprobs=True,
             # Decoding later, in batches, is what makes this cheaper than a plain call; a stop string needs it at once.
             detokenize=bool(sampling.stop),
             output_kind=self._final_only,
@@ -273,7 +259,7 @@ class VllmEngine:
                 prompt=prompt.text,
                 text=text,
                 token_ids=tuple(drawn.token_ids),
-                token_logprobs=_sampled_logprobs(drawn),
+                token_logprobs=array("f", drawn.logprobs.logprobs),  # one per token: that of the token itself
                 logprob=drawn.cumulative_logprob,
                 n_prompt_tokens=len(prompt.token_ids),
                 finish_reason="length" if drawn.finish_reason == "length" else "stop",
@@ -331,6 +317,7 @@ class VllmEngine:
             details={
                 "device": device,
                 "devices": "1" if self._on_cpu else str(torch.cuda.device_count()),
+                "tensor_parallel": str(options.tensor_parallel),
                 "torch": torch.__version__,
                 "harmless_arguments": arguments.harmless(self._arguments),
                 **{f"adapter {adapter.name}": adapter.location for adapter in adapters},
@@ -355,10 +342,6 @@ def _logged_only() -> Iterator[None]:
         yield
     except Exception:  # noqa: BLE001 - whatever it is, it is not the story
         traceback.print_exc()
-
-
-def _sampled_logprobs(drawn: Any) -> tuple[float, ...]:
-    return tuple(at[token].logprob for token, at in zip(drawn.token_ids, drawn.logprobs, strict=True))
 
 
 def _failed(completion: Completion, why: str | None) -> Completion:
