@@ -20,7 +20,7 @@ demo: $(VENV)/.engine ## sample the two bundled models on vLLM, show both report
 	@echo "== what tuning changed"
 	@$(BIN)/collapse compare latest
 
-test: $(VENV)/.engine ## run every test
+test: $(VENV)/.beside ## run every test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed ## format, lint, types, layers
@@ -33,8 +33,12 @@ format: $(VENV)/.installed ## write the code the way check wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.engine ## measure speed and truth again (more than an hour)
+bench: $(VENV)/.beside ## measure speed and truth again (more than two hours)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/replicas.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/looks.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/categorical.py
@@ -66,13 +70,18 @@ $(VENV)/.installed: pyproject.toml requirements/dev.txt
 # vLLM for NVIDIA where there is such a GPU, else vLLM for CPUs; no vLLM is built for other systems than Linux.
 ifneq ($(shell uname -s),Linux)
 ENGINE := --engine scripted
-$(VENV)/.engine: $(VENV)/.installed
+$(VENV)/.engine $(VENV)/.beside: $(VENV)/.installed
 	@echo "vLLM runs on Linux only: going on with the scripted engine"
 	@touch $@
 else ifneq ($(shell command -v nvidia-smi),)
 $(VENV)/.engine: $(VENV)/.installed requirements/engine-gpu.txt
 	@echo "installing vLLM for NVIDIA GPUs (several GB)"
 	@$(PIP) $(LOCKED) -r requirements/engine-gpu.txt
+	@touch $@
+
+$(VENV)/.beside: $(VENV)/.engine requirements/ray.txt
+	@echo "installing what tests of a cluster need"
+	@$(PIP) $(LOCKED) -r requirements/ray.txt
 	@touch $@
 else
 $(VENV)/.engine: $(VENV)/.installed requirements/engine-cpu.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
@@ -81,5 +90,11 @@ $(VENV)/.engine: $(VENV)/.installed requirements/engine-cpu.txt requirements/tor
 	@$(PIP) $(LOCKED) -r requirements/torch-cpu.txt 2>/dev/null \
 		|| { echo "no CPU build of torch within reach: the CUDA build does it too (4 GB)"; \
 		     $(PIP) $(LOCKED) -r requirements/torch-cuda.txt; }
+	@touch $@
+
+$(VENV)/.beside: $(VENV)/.engine requirements/server-cpu.txt requirements/ray.txt
+	@echo "installing what tests of a server and of a cluster need"
+	@$(PIP) $(LOCKED) -r requirements/server-cpu.txt
+	@$(PIP) $(LOCKED) -r requirements/ray.txt
 	@touch $@
 endif

@@ -11,3 +11,6 @@ resolve $linux --no-deps -o $here/engine-cpu.txt $here/engine-cpu.in
 resolve --upgrade --universal --python-version 3.11 -c $here/engine-cpu.txt -o $here/dev.txt pyproject.toml --group dev
 resolve --upgrade $linux -c $here/engine-cpu.txt -c $here/dev.txt -o $here/torch-cuda.txt $here/torch.in
 resolve --upgrade $linux -c $here/dev.txt -o $here/engine-gpu.txt $here/engine-gpu.in
+# What vLLM's own server and Ray need beside the engine; no pin of the engine changes for them.
+resolve $linux --no-deps -o $here/server-cpu.txt $here/server-cpu.in
+resolve $linux -c $here/engine-cpu.txt -c $here/dev.txt -o $here/ray.txt $here/ray.in

@@ -44,8 +44,25 @@ def _without_models(words):
     return [word for at, word in enumerate(words) if at not in named]
 
 
+@pytest.fixture
+def served():
+    """Lets a command ask a server that is there, for the model that it has."""
+    servers = []
+
+    def serve(words):
+        from engines.fake_server import MODEL, FakeServer
+
+        servers.append(FakeServer())
+        words[words.index("--endpoint") + 1] = servers[-1].endpoint
+        words[words.index("-m") + 1] = MODEL
+
+    yield serve
+    for server in servers:
+        server.die()
+
+
 @pytest.mark.parametrize("words", list(_commands()), ids=" ".join)
-def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
+def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd, served):
     """Without vLLM where it only draws: on the scripted engine, which knows all prompts of the suites shown."""
     for name in ("examples", "prompts"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -57,7 +74,14 @@ def test_every_command_of_the_readme_works(words, tmp_path, monkeypatch, capfd):
         capfd.readouterr()
     if words[0] == "report":
         main(["probe", "prompts/quickstart.yaml", "--engine", "scripted", "-q"])
-    if words[0] == "probe" and "scripted" not in words:
+    if words[0] == "merge":
+        for number in (1, 2):
+            shard = ["--run-id", words[1], "--shard", f"{number}/2"]
+            main(["probe", "quickstart", "--engine", "scripted", "-m", "demo-base", "-q", *shard])
+    if "--endpoint" in words:
+        pytest.importorskip("aiohttp")
+        served(words)
+    elif words[0] == "probe" and "scripted" not in words:
         asked = plan(load(builtin.find(words[1]) or ROOT / words[1]), models=()).cells
         answers = {cell.cell_id.rpartition("@")[0]: {" a. b. c. d. e": 1} for cell in asked}
         (tmp_path / "script.yaml").write_text(yaml.safe_dump({"prompts": answers}))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from makers import make_cell, make_completion
 
+from collapsecli.engines import Score
 from collapsecli.engines.scripted import Script, ScriptedEngine
 from collapsecli.records import Message, Road
 from collapsecli.scoring import score, still_asked, unscored_roads
@@ -35,3 +36,28 @@ def test_in_a_chat_a_road_begins_as_the_cells_own_completions_do(cell, said, sco
     assert unscored_roads(cell, [one]) == []
     assert still_asked(cell, [one]) == [one]
     assert still_asked(replace(cell, roads=(Road(" No."),)), [one]) == []
+
+
+class Tokenless:
+    """An engine that knows no tokens of a text, for the reason that it gives, if it gives one."""
+
+    def __init__(self, reason):
+        self._reason = reason
+
+    def tokens(self, *_):
+        return ()
+
+    def score(self, requests):
+        return (Score(request.score_id, (), self._reason) for request in requests)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        pytest.param("the server cannot score", "the server cannot score", id="an engine that cannot"),
+        pytest.param(None, "it has no tokens of its own after this prompt", id="a text that melts into its prompt"),
+    ],
+)
+def test_a_road_without_tokens_is_not_scored_for_the_reason_that_its_engine_has(reason, said):
+    (one,) = score(Tokenless(reason), [(CHAT, [])])
+    assert (one.text, one.token_ids, one.token_logprobs, one.error) == (SPACED, (), (), said)

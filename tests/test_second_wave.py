@@ -306,4 +306,4 @@ def test_a_run_that_lacks_most_of_its_cells_can_be_concluded_and_shown(tmp_path,
     conclusions = conclude(RunFolder(tmp_path / "r"))
     assert (conclusions.saved, conclusions.complete) == (after, False)
     assert len(conclusions.results) == 25
-    assert report_blocks(conclusions, 80)
+    assert [*report_blocks(conclusions, 80)]

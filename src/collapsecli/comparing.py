@@ -45,7 +45,10 @@ def hold_against(base: JudgedSide, run: JudgedSide, margin: float, *, force: boo
         of_base, of_run = (sorted({cell.temperature for cell in _cells(side)}) for side in (base, run))
         apart = f": temperature {of_base} and {of_run}" if of_base != of_run else ""
         raise UsageError(f"the two runs have no cell in common{apart}", hint="compare runs of the same suite")
-    differing = unlike(planned_cells(base), planned_cells(run), info_of(base), info_of(run))
+    differing = [
+        *unlike(planned_cells(base), planned_cells(run), info_of(base), info_of(run)),
+        *_other_encoders(base, run),
+    ]
     refuse_unlike(differing, force=force)
     with threadpool_limits(1, "blas"):
         found = compare(base, run, margin=margin, unlike=differing)
@@ -61,6 +64,15 @@ def planned_cells(side: JudgedSide) -> list[Cell]:
 def is_complete(side: JudgedSide) -> bool:
     """Whether everything that the side's run planned is there."""
     return side.run.state().get("state") == "complete"
+
+
+def _other_encoders(base: JudgedSide, run: JudgedSide) -> Iterator[str]:
+    """Encoders that are called the same and were not the same when they embedded the answers of either side."""
+    known = [side.embeddings.known if side.embeddings else {} for side in (base, run)]
+    for encoder in known[0].keys() & known[1].keys():
+        was, is_now = (side[encoder][0].identity for side in known)
+        if was and is_now and was != is_now:
+            yield f"{encoder} embedded the answers in two states: {'; '.join(differences(was, is_now))}"
 
 
 def _given_up(base: JudgedSide, run: JudgedSide) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from collapsecli.errors import Fault
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FIRST_LOOK = 16
 OTHER_LABEL = "other"  # what no label's pattern finds
 IMPORTED = "imported"  # the engine of completions made elsewhere
+EMBEDDING_THRESHOLD = 0.8  # arbitrary: which cosine separates the same from the other depends on the encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,27 @@ class Model:
         return cls(location, location, adapters or {})
 
 
-Equivalence = Literal["exact", "lexical", "given"]
+Equivalence = Literal["exact", "lexical", "given", "embedding"]
+
+
+class Sameness(NamedTuple):
+    """When two answers are the same: by an equivalence, from its threshold on (None for its own).
+
+    `encoder` is the model that embeds texts, where they are the same by their embeddings.
+    """
+
+    equivalence: Equivalence
+    threshold: float | None = None
+    encoder: str = ""
+
+    @property
+    def spelled(self) -> str:
+        """As an option of the command line says it."""
+        if self.equivalence == "embedding":
+            return f"embedding={self.encoder}" + ("" if self.threshold is None else f",{self.threshold:g}")
+        return self.equivalence if self.threshold is None else f"{self.equivalence}={self.threshold:g}"
+
+
 Reasoning = Literal["strip", "keep", "off"]
 
 
@@ -212,7 +233,7 @@ class Cell:
     `text` and `messages` are rendered (no template left); `injected` comes after them, in a chat as the beginning of
     the model's own turn, and is not sampled. With a `branch` it is empty until the second wave is planned. `threshold`
     is that of the equivalence, None for its own default (and where it has none). `restarts` are patterns of a text that
-    begins anew, None for the usual ones.
+    begins anew, None for the usual ones. `encoder` is the model that embeds its answers, empty where nothing does.
     """
 
     cell_id: str
@@ -236,6 +257,12 @@ class Cell:
     branch: Branch | None = None
     roads: tuple[Road, ...] = ()
     restarts: tuple[str, ...] | None = None
+    encoder: str = ""
+
+    @property
+    def sameness(self) -> Sameness:
+        """When two of its answers are the same."""
+        return Sameness(self.equivalence, self.threshold, self.encoder)
 
     @property
     def question(self) -> str:
@@ -270,6 +297,14 @@ class EngineInfo:
     identity: dict[str, str]
     details: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderInfo:
+    """What embedded texts: the model as it was asked for, and all that can change its vectors."""
+
+    model: str
+    identity: dict[str, str]
 
 
 FinishReason = Literal["stop", "length", "error"]
@@ -408,7 +443,7 @@ class CellResult:
     hits: int
     metrics: Mapping[str, Estimate]
     absent: str
-    modes: tuple[Mode, ...]
+    modes: Sequence[Mode]
     unread: str
     unread_count: int
     verdict: VerdictLabel | None
@@ -493,7 +528,7 @@ class Conclusions:
     surplus_p_value: float | None
     notes: tuple[str, ...]
     rules: tuple[tuple[str, Rules], ...] = ()
-    contrasts: tuple[Contrast, ...] = ()
+    contrasts: Sequence[Contrast] = ()
 
     def by_model(self) -> list[Conclusions]:
         """The same of each model with its adapter alone, in their order; what is missing is said of all together."""

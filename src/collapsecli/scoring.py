@@ -30,15 +30,14 @@ def score(engine: Engine, cells: Iterable[tuple[Cell, Sequence[Completion]]]) ->
     requests = []
     for cell, completions in cells:
         for wanted in (*declared_answers(engine, cell, completions), *_roads(engine, cell, completions)):
-            if wanted.error is not None:
-                yield wanted
-                continue
             score_id = f"{cell.cell_id} {len(asked)}"
             asked[score_id] = wanted
             requests.append(ScoreRequest(score_id, cell, wanted.token_ids))
     for found in engine.score(requests):
         one = asked[found.score_id]
-        yield Scored(one.cell_id, one.answer, one.text, one.token_ids, found.token_logprobs, found.error, one.kind)
+        # An engine that knows no tokens, or cannot score, says so itself.
+        error = found.error or (None if one.token_ids else "it has no tokens of its own after this prompt")
+        yield Scored(one.cell_id, one.answer, one.text, one.token_ids, found.token_logprobs, error, one.kind)
 
 
 def unscored_roads(cell: Cell, scored: Iterable[Scored]) -> list[Road]:
@@ -57,9 +56,7 @@ def _roads(engine: Engine, cell: Cell, completions: Sequence[Completion]) -> Ite
     bare = bool(cell.messages) and not cell.injected and _begin_without_space(completions)
     for road in cell.roads:
         text = _bare(road.text) if bare else road.text
-        tokens = engine.tokens(cell, text)
-        error = None if tokens else "it has no tokens of its own after this prompt"
-        yield Scored(cell.cell_id, None, text, tokens, error=error, kind="road")
+        yield Scored(cell.cell_id, None, text, engine.tokens(cell, text), kind="road")
 
 
 def _begin_without_space(completions: Sequence[Completion]) -> bool:

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collapsecli.conclusions import JudgedSide
-    from collapsecli.records import Equivalence
+    from collapsecli.records import Sameness
 
 _RUN_AND_MODEL = ":"
 
 
-def sides_of(
-    names: Sequence[str], root: Path, equivalence: tuple[Equivalence, float | None] | None = None
-) -> tuple[JudgedSide, JudgedSide]:
+def sides_of(names: Sequence[str], root: Path, equivalence: Sameness | None = None) -> tuple[JudgedSide, JudgedSide]:
     """The two sides that are meant: two runs, or one run that sampled two models; `RUN:MODEL` says which of several.
 
     Raises UsageError when a run is not found, or when it is not clear which of its models is meant.
@@ -53,7 +51,7 @@ def _only(name: str, several: Sequence[JudgedSide]) -> JudgedSide:
     return several[0]
 
 
-def _sides(name: str, root: Path, equivalence: tuple[Equivalence, float | None] | None) -> list[JudgedSide]:
+def _sides(name: str, root: Path, equivalence: Sameness | None) -> list[JudgedSide]:
     run_name, model = _run_and_model(name, root)
     several = judged(find_run(run_name, root), equivalence=equivalence).sides()
     if not several:

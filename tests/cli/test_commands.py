@@ -48,20 +48,6 @@ def test_check_needs_no_model_but_refuses_a_faulty_suite(tmp_path, capfd):
     assert f"{path}:3:" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        pytest.param("equivalence: {embedding: m, threshold: 0.8}", "not yet", id="embedding equivalence"),
-    ],
-)
-def test_what_is_not_there_yet_is_refused_with_its_line_and_never_ignored(tmp_path, capfd, line, said):
-    path = tmp_path / "s.yaml"
-    path.write_text(f"schema: 1\nprompts:\n  - id: a\n    messages: [{{role: user, content: hi}}]\n    {line}\n")
-    assert main(["probe", str(path), "--engine", "scripted"]) == 2
-    assert f"{path}:5:" in (err := capfd.readouterr().err)
-    assert said in err
-
-
 def test_formats_of_the_command_line_are_cells_of_the_plan(suite_file, capfd):
     assert main(["check", str(suite_file), "--formats", "raw", "--formats", "chat", "--only", "coin"]) == 0
     out = capfd.readouterr().out

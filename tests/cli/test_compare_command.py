@@ -276,6 +276,12 @@ def test_imported_completions_can_be_the_baseline(two_runs, tmp_path):
     assert probe(two_runs, "--baseline", "old", "--force", "-q") == 0
 
 
+@pytest.mark.parametrize("option", ["--endpoint", "--key-file"])
+def test_a_server_that_would_be_asked_for_nothing_is_refused(two_runs, option, capfd):
+    assert two_runs("compare", "base", "tuned", option, "http://localhost:1") == 2
+    assert "add --rescore" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["report", "import"])
 def test_a_gate_that_needs_two_runs_is_refused_where_there_is_one(two_runs, command, tmp_path, capfd):
     (tmp_path / "answers.csv").write_text("id,text\na,x\na,y\n")

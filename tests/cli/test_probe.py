@@ -287,7 +287,7 @@ def test_without_vllm_probe_exits_4_in_one_line_that_says_what_next(suite_file, 
     (line,) = err.splitlines()
     assert line == (
         "error: vLLM is not installed; `pip install 'collapsecli[vllm]'` (Linux with an NVIDIA GPU; "
-        "the README says how on a CPU), or go on without it: `--engine scripted`"
+        "the README says how on a CPU), or go on without it: `--endpoint URL` of a server, `--engine scripted`"
     )
     assert not (tmp_path / "runs").exists()
 

@@ -244,4 +244,4 @@ def test_the_summary_has_every_row_in_the_words_of_the_table():
         (2.0, 1.0, None),
         (None, None, None),
     ]
-    json.dumps(said, allow_nan=False)
+    json.dumps([*said], allow_nan=False)

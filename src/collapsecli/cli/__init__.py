@@ -14,6 +14,7 @@ from collapsecli.cli.check import check
 from collapsecli.cli.compare import compare
 from collapsecli.cli.import_ import import_
 from collapsecli.cli.interrupts import StoppedBySignal
+from collapsecli.cli.merge import merge
 from collapsecli.cli.probe import probe
 from collapsecli.cli.report import report
 from collapsecli.cli.schema import schema
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (probe, check, report, compare, trend, suites, schema):
+for command in (probe, check, merge, report, compare, trend, suites, schema):
     app.command()(command)
 app.command("import")(import_)
 

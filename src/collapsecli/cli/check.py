@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -36,7 +37,7 @@ def check(
         only=only or (),
         tags=tag or (),
     )
-    show([_table(planned.cells), Text(), Text(_totals(planned.totals))])
+    show([_table(planned.cells), Text(), Text(_totals(planned.totals)), *_encoders(planned.cells)])
 
 
 def _table(cells: tuple[Cell, ...]) -> Table:
@@ -68,6 +69,17 @@ def _totals(totals: PlanTotals) -> str:
         f"at most {_size(totals.bytes)} on disk",
     )
     return " · ".join(facts)
+
+
+def _encoders(cells: tuple[Cell, ...]) -> list[Text]:
+    """What runs after sampling, to say which answers are the same."""
+    from collapsecli.sanitize import one_line
+
+    counts = Counter(cell.sameness for cell in cells if cell.encoder)
+    return [
+        Text(f"answers of {count:,} compared by embedding: {one_line(encoder)}, the same from {threshold:g} on")
+        for (_, threshold, encoder), count in counts.items()
+    ]
 
 
 def _size(count: int) -> str:

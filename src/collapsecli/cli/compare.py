@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collapsecli.cli.options import AsJson, EngineArguments, EquivalenceName, Force, Margin, Out, TrustRemoteCode
+from collapsecli.cli.options import (
+    AsJson,
+    Endpoint,
+    EngineArguments,
+    EngineChoice,
+    EquivalenceName,
+    Force,
+    KeyFile,
+    Margin,
+    Out,
+    TrustRemoteCode,
+)
 from collapsecli.cli.options import equivalence_of as parsed_equivalence
 from collapsecli.errors import IncompleteError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collapsecli.cli.starting import Starter
     from collapsecli.conclusions import JudgedSide
-    from collapsecli.engines import EngineName
 
 
 class CompareGate(StrEnum):
@@ -36,7 +45,10 @@ def compare(
     ],
     rescore: Annotated[
         bool,
-        typer.Option("--rescore", help="Let both models score the draws of both (needs vLLM; kept beside the runs)."),
+        typer.Option(
+            "--rescore",
+            help="Let both models score the draws of both (needs vLLM, here or at --endpoint; kept beside the runs).",
+        ),
     ] = False,
     force: Force = False,
     margin: Margin = 0.1,
@@ -51,6 +63,8 @@ def compare(
     ] = None,
     equivalence: EquivalenceName = None,
     as_json: AsJson = False,
+    endpoint: Endpoint = None,
+    key_file: KeyFile = None,
     engine_arg: EngineArguments = None,
     trust_remote_code: TrustRemoteCode = False,
     out: Out = None,
@@ -65,29 +79,39 @@ def compare(
         raise UsageError(
             f"{len(runs)} runs are named, and two are compared", hint="`collapse trend` shows many in a row"
         )
+    if (endpoint or key_file) and not rescore:
+        raise UsageError("a server is asked for nothing but scores here", hint="add --rescore, or leave it out")
     base, run = sides_of(runs, runs_root(out), parsed_equivalence(equivalence) if equivalence else None)
     if rescore:
-        _rescore(base, run, engine_arg or (), trust_remote_code=trust_remote_code)
+        from collapsecli.cli.clustered import drawing_engine
+        from collapsecli.cli.starting import Starter, engine_chosen, engine_options
+
+        engine = engine_chosen(None, endpoint)
+        options = engine_options(
+            engine,
+            engine_arg or (),
+            endpoint=endpoint,
+            key_file=key_file,
+            trust_remote_code=trust_remote_code,
+        )
+        _rescore(base, run, Starter(drawing_engine(engine), options, own_process=engine is EngineChoice.vllm))
     raise typer.Exit(
         report_against(base, run, margin, force=force, gate=bool(fail_on), as_json=as_json, rescored=rescore)
     )
 
 
-def _rescore(base: JudgedSide, run: JudgedSide, engine_args: Sequence[str], *, trust_remote_code: bool) -> None:
+def _rescore(base: JudgedSide, run: JudgedSide, starter: Starter) -> None:
     """Let both models score the draws of both sides, under guard: signals save first, libraries write to the log."""
     from collapsecli.cli.interrupts import Interrupts
-    from collapsecli.cli.options import EngineChoice
     from collapsecli.cli.progress import ProgressDisplay
-    from collapsecli.cli.starting import Starter, engine_arguments
     from collapsecli.cli.streams import libraries_log_to
     from collapsecli.comparing import rescore_both, why_not_rescored
-    from collapsecli.engines import require_engine
+    from collapsecli.engines import require_engine, require_options
 
     if why_not_rescored(base, run):
         return  # and the report says so
-    name: EngineName = "vllm"
-    starter = Starter(name, engine_arguments(EngineChoice.vllm, engine_args), trust_remote_code, own_process=True)
-    require_engine(name)
+    require_engine(starter.engine)
+    require_options(starter.engine, starter.options)
     log = run.run.log_path
     with Interrupts() as interrupts, libraries_log_to(log) as people:
         with ProgressDisplay(people, interrupts, quiet=False) as display:

@@ -114,7 +114,11 @@ def import_(
     if temperature is not None and math.isinf(temperature):
         raise UsageError("--temperature is infinite", hint="for example 0.7")
     fields = imports.parse_map(field_map or ())
-    name, threshold = equivalence_of(equivalence or "lexical")
+    name, threshold, encoder = equivalence_of(equivalence or "lexical")
+    if encoder:
+        from collapsecli.engines.encoding import require_encoder
+
+        require_encoder(encoder)  # before anything is written
     spec, expected = imports.answer_and_expectation(answer, expect)
     gates = flag_gates(fail_on)
     if expected.kind == "none" and set(gates) - {"invalid"}:
@@ -129,7 +133,7 @@ def import_(
             gathering = imports.read(found, sources, fields)
             _tell_malformed(gathering)
             suite = imports.suite_name(found, sources[0])
-            asked = imports.Asked(suite, spec, expected, name, threshold, temperature, model)
+            asked = imports.Asked(suite, spec, expected, name, threshold, temperature, model, encoder)
             folders = _store(gathering, asked, sources, found, max_malformed, out, run_id)
         except StoppedBySignal:
             print("stopped; nothing was written", file=sys.stderr)

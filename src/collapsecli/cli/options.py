@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, get_args
@@ -9,13 +10,15 @@ from typing import Annotated, get_args
 import typer
 
 from collapsecli.errors import UsageError
-from collapsecli.records import Equivalence
+from collapsecli.records import EMBEDDING_THRESHOLD, Equivalence, Sameness
 
 
 class EngineChoice(StrEnum):
     """Engines by name."""
 
     vllm = "vllm"
+    server = "server"
+    ray = "ray"
     scripted = "scripted"
 
 
@@ -104,6 +107,15 @@ Tags = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="TAG", help="Only prompts with this tag; repeatable.", show_default=False),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="NUMBER/OF",
+        help="Sample only this slice of the plan, from 1/16 to 16/16; needs --run-id. `collapse merge` joins them.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option("-o", "--out", metavar="DIR", help="The folder that holds runs (default: runs, or COLLAPSE_RUNS).",
@@ -114,7 +126,8 @@ EquivalenceName = Annotated[
     typer.Option(
         "--equivalence",
         metavar="NAME",
-        help="When two free texts are the same: exact, lexical, lexical=THRESHOLD, or given (imported classes).",
+        help="When two free texts are the same: exact, lexical, lexical=THRESHOLD, embedding=MODEL, "
+        "embedding=MODEL,THRESHOLD, or given (imported classes).",
         show_default=False,
     ),
 ]
@@ -150,7 +163,42 @@ EngineArguments = Annotated[
         "-e",
         "--engine-arg",
         metavar="KEY=VALUE",
-        help="An argument of vLLM's engine, its value as YAML; repeatable.",
+        help="An argument of vLLM's engine (or of the client, with --endpoint), its value as YAML; repeatable.",
+        show_default=False,
+    ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="URL",
+        help="An OpenAI-compatible server that draws the completions (http://host:8000/v1); -m is its model's name.",
+        show_default=False,
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help="A file whose first line is the server's API key (default: OPENAI_API_KEY, where that is set).",
+        show_default=False,
+    ),
+]
+Replicas = Annotated[
+    int,
+    typer.Option("--replicas", metavar="K", min=1, help="Engines side by side, each on devices of its own."),
+]
+TensorParallel = Annotated[
+    int,
+    typer.Option("--tp", metavar="K", min=1, help="Devices that each engine is divided over (tensor parallelism)."),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="With --engine ray on nodes that share no disk: the object store that keeps the slices (s3://bucket/runs).",
         show_default=False,
     ),
 ]
@@ -160,20 +208,34 @@ TrustRemoteCode = Annotated[
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print the run's path and nothing else.")]
 
 
-def equivalence_of(asked: str) -> tuple[Equivalence, float | None]:
-    """An equivalence and its threshold, None for its own.
+def equivalence_of(asked: str) -> Sameness:
+    """What an option says of when two answers are the same; a threshold of None is that of the equivalence.
 
-    Raises UsageError for anything that is not one.
+    Raises UsageError for anything that says nothing of it.
     """
     name, equals, value = asked.partition("=")
-    try:
-        threshold = float(value) if equals else None
-    except ValueError:
-        threshold = -1.0
-    good = threshold is None or (name == "lexical" and 0 < threshold < 1)
+    encoder, threshold = _with_encoder(value) if name == "embedding" else ("", _number(value) if equals else None)
+    good = threshold is None or (name in {"lexical", "embedding"} and 0 < threshold < 1)
     for known in get_args(Equivalence):
-        if name == known and good:
-            return known, threshold
+        if name == known and good and bool(encoder) == (name == "embedding"):
+            return Sameness(known, threshold, encoder)
     raise UsageError(
-        f"there is no equivalence {asked!r}", hint="exact, lexical, lexical=THRESHOLD (between 0 and 1) or given"
+        f"there is no equivalence {asked!r}",
+        hint="exact, lexical, lexical=THRESHOLD (between 0 and 1), embedding=MODEL[,THRESHOLD] or given",
     )
+
+
+def _with_encoder(value: str) -> tuple[str, float]:
+    """`MODEL` or `MODEL,THRESHOLD`; the name of a model may hold commas of its own."""
+    model, comma, last = value.rpartition(",")
+    if comma and not math.isnan(threshold := _number(last)):
+        return model, threshold
+    return value, EMBEDDING_THRESHOLD
+
+
+def _number(text: str) -> float:
+    """The number that a text says; not one for any other."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

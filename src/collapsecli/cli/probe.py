@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +10,14 @@ import typer
 from collapsecli.cli.interrupts import Interrupts, StoppedBySignal
 from collapsecli.cli.options import (
     Adapters,
+    Endpoint,
     EngineArguments,
     EngineChoice,
     FailOn,
     Force,
     FormatNames,
     GateChoice,
+    KeyFile,
     Margin,
     MaxSamples,
     Models,
@@ -24,16 +25,20 @@ from collapsecli.cli.options import (
     Only,
     Out,
     Quiet,
+    Replicas,
     Samples,
+    Shard,
+    Store,
     Suites,
     Tags,
+    TensorParallel,
     TrustRemoteCode,
 )
 from collapsecli.cli.screen import say
 from collapsecli.errors import EngineStartError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from collapsecli.cli.plans import Asked
@@ -49,8 +54,19 @@ def probe(
     model: Models = None,
     adapter: Adapters = None,
     engine: Annotated[
-        EngineChoice, typer.Option("--engine", help="What draws the completions.", metavar="vllm|scripted")
-    ] = EngineChoice.vllm,
+        EngineChoice | None,
+        typer.Option(
+            "--engine",
+            help="What draws the completions (default: vllm, or the server at --endpoint).",
+            metavar="vllm|server|ray|scripted",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Endpoint = None,
+    key_file: KeyFile = None,
+    replicas: Replicas = 1,
+    tp: TensorParallel = 1,
+    store: Store = None,
     samples: Samples = None,
     max_samples: MaxSamples = None,
     seed: Annotated[
@@ -74,6 +90,7 @@ def probe(
             "--run-id", metavar="ID", help="Name of the run; the same name again resumes it.", show_default=False
         ),
     ] = None,
+    shard: Shard = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -91,32 +108,58 @@ def probe(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Sample every prompt of a suite and say which collapsed, onto what, and how sure that is."""
-    from collapsecli.cli.plans import Draws, models_asked, plan_run
-    from collapsecli.cli.reporting import flag_gates, report_run
-    from collapsecli.cli.starting import Starter, engine_arguments
-    from collapsecli.engines import require_engine
+    from collapsecli.cli.clustered import cluster_workers, drawing_engine, refuse_store, sample_clustered
+    from collapsecli.cli.plans import Draws, models_asked, only_slice, plan_run
+    from collapsecli.cli.reporting import disk_errors, flag_gates, report_run
+    from collapsecli.cli.starting import Starter, engine_chosen, engine_options
+    from collapsecli.embedding import require_encoders
+    from collapsecli.engines import require_engine, require_options
     from collapsecli.runs import RunFolder, new_run_id, runs_root
 
+    chosen = engine_chosen(engine, endpoint)
     draws = Draws(samples, max_samples, seed, tuple(name.value for name in formats or ()))
     models = models_asked(model or (), adapter or ())
-    asked = plan_run(suites, engine.value, models, draws, only=only or (), tags=tag or ())
-    starter = Starter(
-        engine.value,
-        engine_arguments(engine, engine_arg or ()),
-        trust_remote_code,
-        own_process=len(asked.models) > 1,
+    drawing = drawing_engine(chosen, models)
+    asked = plan_run(suites, drawing, models, draws, only=only or (), tags=tag or ())
+    options = engine_options(
+        chosen,
+        engine_arg or (),
+        endpoint=endpoint,
+        key_file=key_file,
+        replicas=replicas,
+        tensor_parallel=tp,
+        trust_remote_code=trust_remote_code,
     )
-    require_engine(engine.value)
+    # An encoder may need the memory that the engine held, and only the end of a process surely gives it back.
+    is_embedded = require_encoders(asked.plan.cells)
+    several = len(asked.models) > 1 or is_embedded
+    starter = Starter(drawing, options, own_process=several and chosen is not EngineChoice.server)
+    workers = cluster_workers(asked, starter, store, shard) if chosen is EngineChoice.ray else None
+    if workers is None:
+        refuse_store(store)
+        require_engine(drawing)
+        require_options(drawing, options)
     if len(asked.models) > 1 or any(model.adapters for model in asked.models):
         for model_asked in asked.models:
             starter.require(model_asked)
     run = RunFolder.named(runs_root(out), new_run_id() if run_id is None else run_id)
     gates = fail_on or ()
     against = _baseline(baseline, asked, run, runs_root(out), gates, force=force)
+    if shard is not None:
+        run, asked = only_slice(shard, run, asked, named=run_id is not None, held_against=against is not None)
+    elif workers is None:
+        run.refuse_unjoined()
     resume = _resume_command(context.obj or (), run)
-    with _disk_errors(run, resume):
-        if not _sample(run, asked, starter, resume, quiet=quiet):
+    with disk_errors(run, resume):
+        if not (
+            sample_clustered(run, asked, workers, resume, quiet=quiet)
+            if workers
+            else _sample(run, asked, starter, resume, quiet=quiet)
+        ):
             raise IncompleteError(f"{run.path}: {_missing(run)}; what came back is saved", hint=f"to go on: {resume}")
+        if not run.manifest().cells:
+            say(str(run.path) if quiet else f"slice {shard} has no cells: there are fewer groups of them than slices")
+            raise typer.Exit
         flags = flag_gates([gate for gate in gates if gate != _REGRESSED])
         code = report_run(run, flags, quiet=quiet, numbers=numbers)
         if against is not None:
@@ -199,24 +242,11 @@ def _missing(run: RunFolder) -> str:
     return missing + (f" ({state['failed']:,} failed in a way that may pass)" if state["failed"] else "")
 
 
-@contextmanager
-def _disk_errors(run: RunFolder, resume: str) -> Iterator[None]:
-    """A disk that is full or read-only is not the program's fault: once it is mended, the run goes on."""
-    from collapsecli.runs import DISK_ERRORS
-
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=f"to go on: {resume}") from error
-
-
 def _with_way_on(error: Exception, run: RunFolder, resume: str) -> Exception:
     if isinstance(error, EngineStartError):
         error.hint = "; ".join(filter(None, [error.hint, f"its own words are in {run.log_path}"]))
-    elif isinstance(error, IncompleteError) and not error.hint:
-        error.hint = f"to go on: {resume}"
+    elif isinstance(error, IncompleteError):
+        error.hint = "; ".join(filter(None, [error.hint, f"to go on: {resume}"]))
     return error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from collapsecli.cli.options import GateChoice
@@ -11,13 +12,14 @@ from collapsecli.cli.streams import log_traceback
 from collapsecli.conclusions import conclude
 from collapsecli.errors import CollapseError, IncompleteError, UsageError
 from collapsecli.report.terminal import report_blocks
+from collapsecli.runs import DISK_ERRORS
 from collapsecli.sanitize import visible
 from collapsecli.verdict import GATES, tripped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from collapsecli.records import CellResult, Equivalence, Rules
+    from collapsecli.records import CellResult, Rules, Sameness
     from collapsecli.runs import RunFolder
     from collapsecli.verdict import Gate
 
@@ -31,7 +33,7 @@ def report_run(
     quiet: bool,
     numbers: bool = False,
     rules: Callable[[Rules], Rules] | None = None,
-    equivalence: tuple[Equivalence, float | None] | None = None,
+    equivalence: Sameness | None = None,
 ) -> int:
     """Judge a run and print its report, or with `quiet` its path alone; 3 when a gate trips, else 0.
 
@@ -61,6 +63,17 @@ def report_run(
     if not quiet:
         _say_tripped(shut)
     return GATE_TRIPPED if any(shut.values()) else 0
+
+
+@contextmanager
+def disk_errors(run: RunFolder, way_on: str) -> Iterator[None]:
+    """A disk that is full or read-only is not the program's fault: once it is mended, the run goes on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise IncompleteError(f"cannot write to {run.path}: {error.strerror}", hint=f"to go on: {way_on}") from error
 
 
 def flag_gates(asked: Sequence[GateChoice] | None) -> list[Gate]:

@@ -27,11 +27,15 @@ def screen_width() -> int:
 def show(blocks: Iterable[RenderableType]) -> None:
     """Print blocks to stdout."""
     console = Console(file=sys.stdout, width=screen_width(), highlight=False)
-    with console.capture() as capture:
-        for block in blocks:
-            console.print(block)
     # Trailing spaces are padding for a screen; in a file or a diff they are noise.
-    say("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    say("\n".join(line.rstrip() for block in blocks for line in _rendered(console, block).splitlines()))
+
+
+def _rendered(console: Console, block: RenderableType) -> str:
+    """One block as it is printed: the styled pieces of thousands are never held at once."""
+    with console.capture() as capture:
+        console.print(block)
+    return capture.get()
 
 
 # What the reports are drawn with, one character for one, where stdout cannot carry more than ASCII.
