@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -42,7 +41,10 @@ class ShardWriter(Generic[Row]):
         self._folder = folder
         self._to_table = to_table
         self._shard_rows = shard_rows
-        self._waiting: queue.Queue[Row | None] = queue.Queue(shard_rows)
+        self._waiting: list[Row] = []
+        self._opened_at = 0.0  # when the first of those that wait came
+        self._ended = False
+        self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="shards")
         self.saved = 0
@@ -56,7 +58,9 @@ class ShardWriter(Generic[Row]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.put(None)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
         self._thread.join()
         if error is None:
             self._raise_error()
@@ -66,33 +70,36 @@ class ShardWriter(Generic[Row]):
 
         Raises OSError when an earlier shard could not be written.
         """
-        self._raise_error()
-        self._waiting.put(row)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < self._shard_rows)
+            self._raise_error()
+            self._waiting.append(row)
+            # Waking the other thread takes longer than the row does: only a shard's first and last are worth it.
+            if len(self._waiting) == 1:
+                self._opened_at = time.monotonic()
+                self._changed.notify_all()
+            elif len(self._waiting) == self._shard_rows:
+                self._changed.notify_all()
 
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _write(self) -> None:
-        rows: list[Row] = []
-        opened_at = time.monotonic()
-        while True:
-            try:
-                row = self._waiting.get(
-                    timeout=max(0.0, opened_at + SHARD_SECONDS - time.monotonic()) if rows else None
-                )
-            except queue.Empty:
-                self._write_shard(rows)
-                rows = []
-                continue
-            if row is not None:
-                opened_at = opened_at if rows else time.monotonic()
-                rows.append(row)
-            if rows and (row is None or len(rows) >= self._shard_rows):
-                self._write_shard(rows)
-                rows = []
-            if row is None:
-                return
+        while rows := self._next_shard():
+            self._write_shard(rows)
+
+    def _next_shard(self) -> list[Row]:
+        """The rows of the next shard, once it is full, was open for its time or is the last one; none at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            self._changed.wait_for(
+                lambda: len(self._waiting) >= self._shard_rows or self._ended,
+                timeout=self._opened_at + SHARD_SECONDS - time.monotonic(),
+            )
+            rows, self._waiting = self._waiting, []
+            self._changed.notify_all()
+        return rows
 
     def _write_shard(self, rows: Sequence[Row]) -> None:
         if self._error is not None:
